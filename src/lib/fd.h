@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* File descriptors. Quiet. Everything opened here is close-on-exec. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/cleanup.h"
+
+/* Sends `size` bytes with `count` descriptors over a unix socket; 0 or -errno. */
+int fd_send(int socket, const void *data, size_t size, const int *fds, size_t count);
+/*
+ * Receives one message. *ret_count descriptors are stored in fds (at most `max`; more are closed
+ * and -EMSGSIZE returned). Returns the number of bytes, 0 at end of file, or -errno.
+ */
+ssize_t fd_receive(int socket, void *data, size_t size, int *fds, size_t max, size_t *ret_count);
+
+int fd_set_nonblock(int fd, bool on);
+int fd_set_cloexec(int fd, bool on);
+/* Opens /dev/null on every one of 0, 1, 2 that is closed, so that later opens can't land there. */
+int fd_reserve_stdio(void);
+/* The number of open descriptors of this process, for tests; or -errno. */
+int fd_count(void);
