@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The interpreter of plans, and the two children it runs in.
+ *
+ * The supervisor interprets the SETUP stage itself. Its op clone-outer makes the outer child, which
+ * interprets OUTER as soon as its users are mapped, beside the rest of SETUP; that ends with
+ * clone-inner, which makes PID 1 as a child of the supervisor (CLONE_PARENT) and leaves. PID 1
+ * interprets INNER, which ends with exec.
+ *
+ * Code that runs in a child makes system calls only: no allocation, no stdio, no look-ups.
+ * tests/child_symbols.py holds it to that.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "plan/plan.h"
+
+/* What a child tells the supervisor over the report socket (SOCK_SEQPACKET), one per message. */
+enum child_report_type {
+	CHILD_REPORT_FAILED,	 /* `op` failed with `error` */
+	CHILD_REPORT_NAMESPACES, /* the outer child has made its namespaces */
+	CHILD_REPORT_INNER,	 /* `pid` of PID 1, as the host numbers it */
+	CHILD_REPORT_PTY,	 /* carries the console's master */
+	CHILD_REPORT_EXEC,	 /* exec comes next: what follows is end of file, or FAILED */
+};
+
+struct child_report {
+	uint32_t type; /* enum child_report_type */
+	uint32_t op;   /* index in the plan */
+	int32_t error; /* negative errno */
+	int32_t pid;
+};
+
+struct child_context {
+	const struct plan *plan;
+	int *slots;	     /* PLAN_SLOT_COUNT descriptors or -1, the host's */
+	int supervisor_sync; /* the supervisor's end of the report socket */
+	size_t current_op;   /* also tells which op failed */
+	size_t current_item; /* of an op with a list: which of it failed */
+	pid_t outer_pid;     /* set by clone-outer */
+	/* This process's own command line and environment, as the kernel put them; size 0: not
+	 * known. */
+	char *arguments;
+	size_t arguments_size;
+	/* Supervisor only: writes the maps of the outer child and fills the USERNS slot. */
+	int (*prepare_outer)(struct child_context *context, pid_t outer);
+	/* Supervisor only: the op `await`. */
+	int (*await_outer)(struct child_context *context);
+	/* Supervisor only: the op `host`. */
+	int (*run_host)(struct child_context *context, const char *module);
+	/* Supervisor only: tells that a wish has failed. */
+	void (*tell_wish)(struct child_context *context, const struct plan_op *op, int error);
+	void *userdata;
+};
+
+/* Interprets one stage. 0, or -errno with context->current_op at the op that failed. */
+int child_run_stage(struct child_context *context, enum plan_stage stage);
+
+/* The stub for --as-pid2: PID 1, reaps, ends with PID 2's status. Never returns. */
+void child_stub_run(pid_t payload) __attribute__((noreturn));
+
+/* One op. The handlers, by kind, are in ops_mount.c, ops_files.c, ops_process.c. */
+typedef int (*child_op_fn)(struct child_context *context, const struct plan_op *op);
+extern const child_op_fn child_op_handlers[PLAN_OP_COUNT];
+#define OP(id, name, stages, help)                                                                 \
+	int child_op_##id(struct child_context *context, const struct plan_op *op);
+#include "plan/ops.def"
+#undef OP
+
+/* Stores fd in the op's out slot; whatever was there is closed. */
+void child_set_slot(struct child_context *context, enum plan_slot slot, int fd);
+/* Opens op->path inside the at slot; a descriptor or -errno. */
+int child_open_in_root(struct child_context *context, const struct plan_op *op, int flags);
+/*
+ * The op's network namespace, for the time of the op: the supervisor must be back home before it
+ * does anything else, whatever came of it. 0 or -errno; without a namespace nothing happens.
+ */
+int child_enter_netns(struct child_context *context, const struct plan_op *op);
+void child_leave_netns(struct child_context *context, const struct plan_op *op);
+int child_send_report(int socket, const struct child_report *report, int fd);

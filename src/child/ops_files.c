@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The file ops: mount points, and the content of file systems that the plan made. Supervisor only,
+ * before PID 1 exists.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "child/child.h"
+#include "kernel/sys.h"
+#include "lib/io.h"
+#include "lib/path.h"
+
+/* openat2() gives up on ".." when anything on the system is renamed meanwhile: once more, then. */
+#define RESOLVE_RETRIES 128
+
+static struct path_owner op_owner(const struct plan_op *op)
+{
+	return (struct path_owner){.uid = op->uid, .gid = op->gid};
+}
+
+/* A link as /proc, /sys or /dev could lead our own set-up astray: refused (CVE-2019-19921). */
+static int refuse_link(int root, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(root, path + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+		return S_ISLNK(st.st_mode) ? -ELOOP : -ENOTDIR;
+	return 0;
+}
+
+/*
+ * A mapped mount has no room for a file of the host's root: what is made there must be made as the
+ * guest's user. Taking that file system identity drops the capabilities that override permissions
+ * (setfsuid(2)), which the guest's root would have: they are raised again.
+ */
+static int take_identity(uint32_t uid, uint32_t gid)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {};
+	int r;
+
+	(void)syscall(SYS_setfsgid, gid);
+	(void)syscall(SYS_setfsuid, uid);
+	r = (int)SYS_RESULT(syscall(SYS_capget, &header, data));
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted;
+	return (int)SYS_RESULT(syscall(SYS_capset, &header, data));
+}
+
+static int make_dir(struct child_context *context, const struct plan_op *op)
+{
+	int r = op->number ? refuse_link(context->slots[op->at], op->path) : 0;
+
+	return r < 0 ? r : path_make_dir_in_root(context->slots[op->at], op->path, op_owner(op));
+}
+
+static bool dir_exists(struct child_context *context, const struct plan_op *op)
+{
+	int r = op->number ? refuse_link(context->slots[op->at], op->path) : 0;
+	autoclose int fd = r < 0 ? r : child_open_in_root(context, op, O_PATH | O_DIRECTORY);
+
+	return fd >= 0;
+}
+
+int child_op_MKDIR(struct child_context *context, const struct plan_op *op)
+{
+	autoclose int fd = -1;
+
+	/* Most images have it: to look needs no other identity. */
+	if (dir_exists(context, op))
+		return 0;
+	fd = take_identity(op->uid, op->gid);
+	if (fd >= 0)
+		fd = make_dir(context, op);
+	(void)take_identity(0, 0);
+	return fd < 0 ? fd : 0;
+}
+
+int child_op_MKFILE(struct child_context *context, const struct plan_op *op)
+{
+	int r = take_identity(op->uid, op->gid);
+	autoclose int fd =
+		r < 0 ? r : path_make_file_in_root(context->slots[op->at], op->path, op_owner(op));
+
+	(void)take_identity(0, 0);
+	return fd < 0 ? fd : 0;
+}
+
+/*
+ * The ops below name a file in a directory of a file system that only we have written to; the proof
+ * of the plan sees to that.
+ */
+
+/* What was made is subject to the umask, and ours. */
+static int settle(struct child_context *context, const struct plan_op *op)
+{
+	int dir = context->slots[op->at];
+
+	if (fchmodat(dir, op->path, op->mode & 07777, 0) < 0)
+		return -errno;
+	if ((op->uid || op->gid) &&
+	    fchownat(dir, op->path, op->uid, op->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return 0;
+}
+
+int child_op_NEW_DIR(struct child_context *context, const struct plan_op *op)
+{
+	if (mkdirat(context->slots[op->at], op->path, op->mode) < 0)
+		return -errno;
+	return settle(context, op);
+}
+
+int child_op_MKNOD(struct child_context *context, const struct plan_op *op)
+{
+	if (mknodat(context->slots[op->at], op->path, op->mode, (dev_t)op->number) < 0)
+		return -errno;
+	return settle(context, op);
+}
+
+int child_op_SYMLINK(struct child_context *context, const struct plan_op *op)
+{
+	int dir = context->slots[op->at];
+
+	if (symlinkat(op->data, dir, op->path) < 0)
+		return -errno;
+	if ((op->uid || op->gid) &&
+	    fchownat(dir, op->path, op->uid, op->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Beside it first, then renamed: a link that is replaced never leads nowhere. */
+static int replace_link(int dir, const char *name, const char *target)
+{
+	static const char beside[] = ".redd-new-link";
+	char old[PATH_MAX];
+	ssize_t n = readlinkat(dir, name, old, sizeof(old));
+
+	if (n == (ssize_t)strlen(target) && memcmp(old, target, (size_t)n) == 0)
+		return 0;
+	(void)unlinkat(dir, beside, 0);
+	if (symlinkat(target, dir, beside) < 0)
+		return -errno;
+	return (int)SYS_RESULT(renameat(dir, beside, dir, name));
+}
+
+int child_op_LINK(struct child_context *context, const struct plan_op *op)
+{
+	int r = take_identity(op->uid, op->gid);
+	autoclose int dir =
+		r < 0 ? r : path_make_dir_in_root(context->slots[op->at], op->path, op_owner(op));
+
+	r = dir < 0 ? dir : replace_link(dir, op->source, op->data);
+	(void)take_identity(0, 0);
+	return r;
+}
+
+int child_op_WRITE(struct child_context *context, const struct plan_op *op)
+{
+	autoclose int fd = openat(context->slots[op->at], op->path,
+				  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, op->mode);
+
+	if (fd < 0)
+		return -errno;
+	if ((op->uid || op->gid) && fchown(fd, op->uid, op->gid) < 0)
+		return -errno;
+	return io_write_all(fd, op->data, strlen(op->data));
+}
+
+/*
+ * The ops below work on one name in a directory of the image, on the image's own mount: what is
+ * mounted over a part of it belongs to somebody else. No link is followed at the name itself.
+ */
+
+static int open_parent(struct child_context *context, const struct plan_op *op, const char **ret)
+{
+	const char *name = strrchr(op->path, '/') + 1;
+	char parent[256];
+	size_t size = (size_t)(name - op->path);
+	int fd = -EAGAIN;
+
+	if (size >= sizeof(parent))
+		return -ENAMETOOLONG;
+	memcpy(parent, op->path, size);
+	parent[size] = '\0';
+	for (int i = 0; fd == -EAGAIN && i < RESOLVE_RETRIES; i++)
+		fd = sys_openat2(context->slots[op->at], parent, O_PATH | O_DIRECTORY | O_CLOEXEC,
+				 0, RESOLVE_IN_ROOT | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
+	if (fd >= 0)
+		*ret = name;
+	return fd;
+}
+
+/* A directory only when it is empty. */
+static int remove_name(int dir, const char *name)
+{
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == EISDIR && unlinkat(dir, name, AT_REMOVEDIR) == 0)
+		return 0;
+	return -errno;
+}
+
+/* Written beside it and renamed: another link to the old file keeps the old content. */
+static int replace_file(int dir, const char *name, const struct plan_op *op)
+{
+	static const char temporary[] = ".redd-new-file";
+	autoclose int fd = -1;
+	int r = remove_name(dir, temporary);
+
+	if (r < 0)
+		return r;
+	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, op->mode);
+	if (fd < 0)
+		return -errno;
+	r = io_write_all(fd, op->data, strlen(op->data));
+	/* The umask took some of the mode. */
+	if (r >= 0 && (fchmod(fd, op->mode) < 0 || renameat(dir, temporary, dir, name) < 0))
+		r = -errno;
+	if (r < 0)
+		(void)unlinkat(dir, temporary, 0);
+	return r;
+}
+
+static bool has_content(int dir, const char *name, const struct stat *st, const char *data)
+{
+	size_t size = strlen(data), done = 0;
+	char piece[4096];
+	autoclose int fd = -1;
+
+	if (st->st_size != (off_t)size)
+		return false;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	while (fd >= 0 && done < size) {
+		ssize_t n = read(fd, piece, sizeof(piece));
+
+		if (n <= 0 || (size_t)n > size - done || memcmp(piece, data + done, (size_t)n) != 0)
+			return false;
+		done += (size_t)n;
+	}
+	return done == size && fd >= 0;
+}
+
+static int put_file(int dir, const char *name, const struct plan_op *op)
+{
+	bool replaces = op->number != 0;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? replace_file(dir, name, op) : -errno;
+	/* An image that has it already is not written to. */
+	if (S_ISREG(st.st_mode) && has_content(dir, name, &st, op->data))
+		return 0;
+	if (S_ISLNK(st.st_mode) && !replaces)
+		return 0;
+	if (S_ISDIR(st.st_mode) && replaces && unlinkat(dir, name, AT_REMOVEDIR) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !replaces)
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EEXIST;
+	return replace_file(dir, name, op);
+}
+
+int child_op_PUT_FILE(struct child_context *context, const struct plan_op *op)
+{
+	const char *name = NULL;
+	int r = take_identity(op->uid, op->gid);
+	autoclose int dir = r < 0 ? r : open_parent(context, op, &name);
+
+	r = dir < 0 ? dir : put_file(dir, name, op);
+	(void)take_identity(0, 0);
+	return r;
+}
+
+int child_op_DELETE(struct child_context *context, const struct plan_op *op)
+{
+	const char *name = NULL;
+	int r = take_identity(op->uid, op->gid);
+	autoclose int dir = r < 0 ? r : open_parent(context, op, &name);
+
+	r = dir < 0 ? dir : remove_name(dir, name);
+	(void)take_identity(0, 0);
+	return r;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What must hold for every plan, whoever built it. A wrong order here is a hole in a machine, so
+ * the proof runs before each start and over every golden plan. No side effects. Supervisor's side.
+ */
+#include <sched.h>
+
+#include "lib/macro.h"
+#include "plan/plan.h"
+
+#define C (1U << PLAN_STAGE_OPEN)
+#define S (1U << PLAN_STAGE_SETUP)
+#define O (1U << PLAN_STAGE_OUTER)
+#define I (1U << PLAN_STAGE_INNER)
+
+static const unsigned op_stages[PLAN_OP_COUNT] = {
+#define OP(id, name, stages, help) [PLAN_OP_##id] = (stages),
+#include "plan/ops.def"
+#undef OP
+};
+
+#undef C
+#undef S
+#undef O
+#undef I
+
+/* What has happened up to the op at hand. */
+struct progress {
+	bool is_filled[PLAN_SLOT_COUNT];
+	bool is_new[PLAN_SLOT_COUNT]; /* a file system that the plan made */
+	bool has_own_mounts;	      /* the supervisor is in a mount namespace of its own */
+	bool has_pivoted;
+	bool has_cut_bounding;
+	bool has_filter;
+	bool has_executed;
+	bool has_cloned_outer;
+	bool has_awaited;
+	bool has_announced;
+	bool has_released;
+	bool has_waited;
+	bool has_cloned_inner;
+	bool is_guarded; /* the supervisor has nothing left to put up */
+	bool has_permit;
+};
+
+static bool op_mounts(const struct plan_op *op)
+{
+	return op->kind <= PLAN_OP_PIVOT && op->kind != PLAN_OP_PROPAGATE;
+}
+
+/* After the filter only the loss of the last privilege, and exec, may come. */
+static bool op_fits_behind_filter(const struct plan_op *op)
+{
+	return op->kind == PLAN_OP_SECCOMP || op->kind == PLAN_OP_STUB ||
+	       op->kind == PLAN_OP_SETUSER || op->kind == PLAN_OP_EXEC;
+}
+
+/* Neither links on the way nor owners are looked at by these. */
+static bool op_makes_by_path(const struct plan_op *op)
+{
+	return op->kind >= PLAN_OP_NEW_DIR && op->kind <= PLAN_OP_WRITE;
+}
+
+static bool slot_is_ready(const struct progress *done, enum plan_slot slot)
+{
+	return slot <= PLAN_SLOT_CWD || done->is_filled[slot];
+}
+
+static const char *check_slots(const struct progress *done, const struct plan_op *op)
+{
+	if (!slot_is_ready(done, op->in) || !slot_is_ready(done, op->at) ||
+	    !slot_is_ready(done, op->ns))
+		return "an op uses a descriptor that nothing has filled";
+	if (op_makes_by_path(op) && !done->is_new[op->at])
+		return "a file is made by its path in a tree that others can write to";
+	return NULL;
+}
+
+/*
+ * A network namespace is entered for one op only, and the way home is known before. Which one the
+ * machine is in is said by the op that makes it, once.
+ */
+static const char *check_netns(const struct plan_op *op)
+{
+	bool makes = op->kind == PLAN_OP_CLONE_OUTER || op->kind == PLAN_OP_NEW_FS;
+
+	if (makes && op->ns != PLAN_SLOT_NONE && op->ns != PLAN_SLOT_NETNS)
+		return "something is made in what is no network namespace";
+	if (!makes && (op->ns == PLAN_SLOT_NETNS || op->ns == PLAN_SLOT_NETNS_HOME))
+		return "a network namespace is used as an id map";
+	if (op->kind == PLAN_OP_CLONE_OUTER && op->ns != PLAN_SLOT_NONE &&
+	    (op->flags & CLONE_NEWNET))
+		return "a network namespace is both joined and made";
+	if (op->stage != PLAN_STAGE_SETUP && op->ns == PLAN_SLOT_NETNS)
+		return "a child enters a network namespace of the host";
+	return NULL;
+}
+
+static const char *check_order(const struct progress *done, const struct plan_op *op)
+{
+	if (done->has_executed)
+		return "an op stands behind exec";
+	if (done->has_filter && !op_fits_behind_filter(op))
+		return "an op that needs privilege stands behind seccomp";
+	if (!done->has_own_mounts &&
+	    (op->kind == PLAN_OP_ATTACH_HOST || op->kind == PLAN_OP_LOCK_TREE))
+		return "a mount is put on the host's own tree";
+	if (done->has_pivoted && op_mounts(op))
+		return "a mount is made after the pivot";
+	if (op->is_wish && op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_OPEN)
+		return "an op of a child may fail";
+	if (op->kind == PLAN_OP_BOUNDING && !done->has_pivoted)
+		return "capabilities are dropped before the pivot";
+	if (op->kind == PLAN_OP_SECCOMP && !done->has_cut_bounding)
+		return "the filter is installed before the bounding set is cut";
+	if (op->kind == PLAN_OP_EXEC && (!done->has_pivoted || !done->has_cut_bounding))
+		return "exec comes before the pivot or before the bounding set is cut";
+	if (op->kind == PLAN_OP_EXEC && !done->has_filter)
+		return "exec comes without a system call filter";
+	if (op->kind == PLAN_OP_EXEC && !done->has_permit)
+		return "exec comes without the supervisor's permit";
+	return NULL;
+}
+
+/* Each wait has its signal, and nobody runs before the child that runs it exists. */
+static const char *check_children(const struct progress *done, const struct plan_op *op)
+{
+	if ((op->kind == PLAN_OP_RELEASE || op->kind == PLAN_OP_HOST ||
+	     op->kind == PLAN_OP_AWAIT) &&
+	    !done->has_cloned_outer)
+		return "the outer child is used before it exists";
+	if (done->has_released && op->stage == PLAN_STAGE_SETUP && op->kind != PLAN_OP_HOST &&
+	    op->kind != PLAN_OP_PERMIT)
+		return "the tree is worked on behind its release";
+	if (op->kind == PLAN_OP_PERMIT && !done->has_released)
+		return "PID 1 is permitted to execute, but not released";
+	if (done->is_guarded && op->stage == PLAN_STAGE_SETUP)
+		return "the supervisor puts something up behind its permit";
+	if (op->stage == PLAN_STAGE_OUTER && !done->is_guarded)
+		return "PID 1 is never permitted to execute";
+	if (op->kind == PLAN_OP_AWAIT && done->has_released)
+		return "the supervisor awaits the outer child behind its release";
+	if (op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_OUTER && done->has_announced)
+		return "a namespace is made behind the word that all exist";
+	if (op->kind == PLAN_OP_WAIT && done->has_awaited && !done->has_announced)
+		return "the supervisor and the outer child wait for each other";
+	if (op->kind == PLAN_OP_CLONE_INNER && !done->has_waited)
+		return "PID 1 is made before the supervisor has finished the mounts";
+	if (op->stage == PLAN_STAGE_INNER && !done->has_cloned_inner)
+		return "PID 1 is never made";
+	return NULL;
+}
+
+static void note(struct progress *done, const struct plan_op *op)
+{
+	done->has_cloned_outer |= op->kind == PLAN_OP_CLONE_OUTER;
+	done->has_awaited |= op->kind == PLAN_OP_AWAIT;
+	done->has_announced |= op->kind == PLAN_OP_ANNOUNCE;
+	done->has_released |= op->kind == PLAN_OP_RELEASE;
+	done->has_waited |= op->kind == PLAN_OP_WAIT;
+	done->has_cloned_inner |= op->kind == PLAN_OP_CLONE_INNER;
+	done->is_guarded |= op->kind == PLAN_OP_PERMIT;
+	done->has_permit |= op->kind == PLAN_OP_AWAIT_PERMIT;
+	done->is_filled[op->out] = true;
+	done->is_new[op->out] = op->kind == PLAN_OP_NEW_FS;
+	done->has_own_mounts |= op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_SETUP;
+	done->has_pivoted |= op->kind == PLAN_OP_PIVOT;
+	done->has_cut_bounding |= op->kind == PLAN_OP_BOUNDING;
+	done->has_filter |= op->kind == PLAN_OP_SECCOMP;
+	done->has_executed |= op->kind == PLAN_OP_EXEC;
+	if (op->kind == PLAN_OP_OPEN_PTY)
+		done->is_filled[PLAN_SLOT_PTY_SLAVE] = true;
+}
+
+static void note_prepared(struct progress *done)
+{
+	static const enum plan_slot prepared[] = {
+		PLAN_SLOT_IMAGE,      PLAN_SLOT_MACHINE_DIR, PLAN_SLOT_CGROUP_PAYLOAD,
+		PLAN_SLOT_STDIN,      PLAN_SLOT_STDOUT,	     PLAN_SLOT_STDERR,
+		PLAN_SLOT_SYNC,	      PLAN_SLOT_CGROUP_LEAF, PLAN_SLOT_NETNS,
+		PLAN_SLOT_NETNS_HOME, PLAN_SLOT_RESOLV,	     PLAN_SLOT_STORE,
+		PLAN_SLOT_NIX_DB,     PLAN_SLOT_NIX_SOCKET,  PLAN_SLOT_NIX_PROFILES,
+		PLAN_SLOT_NIX_ROOTS,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prepared); i++)
+		done->is_filled[prepared[i]] = true;
+	for (int i = 0; i < PLAN_SLOT_SOURCES_MAX; i++)
+		done->is_filled[PLAN_SLOT_SOURCE + i] = true;
+}
+
+int plan_verify(const struct plan *plan, const char **ret_why)
+{
+	struct progress done = {};
+	const char *why = NULL;
+
+	note_prepared(&done);
+	for (size_t i = 0; i < plan->count && !why; i++) {
+		const struct plan_op *op = &plan->ops[i];
+
+		if (!(op_stages[op->kind] & (1U << op->stage)))
+			why = "an op stands in a stage that it is not made for";
+		else if (i > 0 && plan->ops[i - 1].stage > op->stage)
+			why = "the stages are out of order";
+		if (!why)
+			why = check_slots(&done, op);
+		if (!why)
+			why = check_netns(op);
+		if (!why)
+			why = check_order(&done, op);
+		if (!why)
+			why = check_children(&done, op);
+		note(&done, op);
+	}
+	if (!why && !done.has_executed)
+		why = "nothing is executed";
+	if (why)
+		*ret_why = why;
+	return why ? -EINVAL : 0;
+}
