@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Looking published names up. Runs in any process of the host, as part of libnss_redd, in any of
+ * its threads: must print nothing, keep nothing, and open no path that somebody else chose.
+ */
+#include "net/names.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "lib/io.h"
+#include "lib/str.h"
+
+#define NAME_MAX_BYTES 64
+#define FILE_MAX (NET_NAMES_ADDRESSES_MAX * NET_ADDRESS_TEXT)
+
+/* As machines may be called; that leaves no path, no hidden file and no blank. */
+bool net_name_is_valid(const char *name)
+{
+	size_t length = 0;
+
+	for (; name[length]; length++)
+		if (length >= NAME_MAX_BYTES ||
+		    !strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.",
+			    name[length]))
+			return false;
+	return length > 0 && name[0] != '.';
+}
+
+static int open_names(void)
+{
+	int fd = open(NET_NAMES_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int read_addresses(int dir, const char *name,
+			  struct net_address ret[NET_NAMES_ADDRESSES_MAX])
+{
+	autofree char *text = NULL;
+	char *rest = NULL;
+	int count = 0;
+	int r = io_read_file_at(dir, name, FILE_MAX, &text, NULL);
+
+	if (r < 0)
+		return r;
+	for (char *line = strtok_r(text, "\n", &rest); line && count < NET_NAMES_ADDRESSES_MAX;
+	     line = strtok_r(NULL, "\n", &rest))
+		if (net_address_parse(line, &ret[count]) == 0)
+			count++;
+	return count > 0 ? count : -ENOENT;
+}
+
+/* 1 when `each` took it: the walk ends. */
+typedef int (*name_fn)(int dir, const char *name, void *userdata);
+
+static int walk_names(name_fn each, void *userdata)
+{
+	DIR *dir = opendir(NET_NAMES_DIR);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (entry = readdir(dir)))
+		if (net_name_is_valid(entry->d_name))
+			r = each(dirfd(dir), entry->d_name, userdata);
+	(void)closedir(dir);
+	return r;
+}
+
+struct name_search {
+	const char *name;
+	const struct net_address *address;
+	struct net_address *addresses;
+	int count;
+	char *found;
+};
+
+/* strcasecmp() asks the locale of whoever called, and a Turkish "I" is no "i". */
+static bool is_same_name(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++) {
+		char x = (char)(*a >= 'A' && *a <= 'Z' ? *a | 0x20 : *a);
+		char y = (char)(*b >= 'A' && *b <= 'Z' ? *b | 0x20 : *b);
+
+		if (x != y)
+			return false;
+	}
+	return *a == *b;
+}
+
+static int match_name(int dir, const char *name, void *userdata)
+{
+	struct name_search *search = userdata;
+
+	if (!is_same_name(name, search->name))
+		return 0;
+	search->count = read_addresses(dir, name, search->addresses);
+	return search->count > 0;
+}
+
+int net_names_find(const char *name, struct net_address ret[NET_NAMES_ADDRESSES_MAX])
+{
+	struct name_search search = {.name = name, .addresses = ret};
+	autoclose int dir = -1;
+	int r;
+
+	if (!net_name_is_valid(name))
+		return -ENOENT;
+	dir = open_names();
+	if (dir < 0)
+		return dir;
+	r = read_addresses(dir, name, ret);
+	if (r != -ENOENT)
+		return r;
+	r = walk_names(match_name, &search);
+	if (r < 0)
+		return r;
+	return r > 0 ? search.count : -ENOENT;
+}
+
+static int match_address(int dir, const char *name, void *userdata)
+{
+	struct net_address addresses[NET_NAMES_ADDRESSES_MAX];
+	struct name_search *search = userdata;
+	int count = read_addresses(dir, name, addresses);
+
+	for (int i = 0; i < count; i++) {
+		if (!net_address_equal(&addresses[i], search->address))
+			continue;
+		search->found = strdup(name);
+		return search->found ? 1 : -ENOMEM;
+	}
+	return 0;
+}
+
+int net_names_find_address(const struct net_address *address, char **ret)
+{
+	struct name_search search = {.address = address};
+	int r = walk_names(match_address, &search);
+
+	if (r > 0)
+		*ret = search.found;
+	return r > 0 ? 0 : r < 0 ? r : -ENOENT;
+}
+
+static int add_name(int dir, const char *name, void *userdata)
+{
+	return strv_add((char ***)userdata, name);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int net_names_list(char ***ret)
+{
+	autostrv char **names = NULL;
+	int r = walk_names(add_name, &names);
+
+	if (r < 0)
+		return r;
+	if (names)
+		qsort(names, strv_length(names), sizeof(*names), compare);
+	*ret = take_ptr(names);
+	return 0;
+}
