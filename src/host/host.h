@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a start needs from the host, one subject per file: each is a row of host_modules[].
+ *
+ *   prepare  gathers facts, opens descriptors, takes what must be given back (locks, cgroups)
+ *   plan     adds operations; pure: reads the spec and the facts, nothing else
+ *   attach   runs in the middle of the plan (op `host`), when the namespaces exist
+ *   undo     gives back what prepare and attach took; called in reverse order, also half-way
+ *   clean    removes what supervisors that were killed could not give back
+ *
+ * The order of the rows is the order of the operations within each stage. Loud: a failing prepare
+ * or attach has said why. Supervisor's side of clone().
+ */
+#pragma once
+
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/if_ether.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host/resolv.h"
+#include "host/seccomp.h"
+#include "image/os_release.h"
+#include "net/lease.h"
+#include "plan/plan.h"
+#include "spec/spec.h"
+
+/* Who gives host0 its addresses. */
+enum host_network_server {
+	HOST_NETWORK_NONE,     /* nobody: no host0, or Configure=no */
+	HOST_NETWORK_REDD,     /* its own supervisor: before the init, by DHCP, and by RA */
+	HOST_NETWORK_NETWORKD, /* systemd-networkd of the host, which manages ve-* and vz-* */
+	HOST_NETWORK_BRIDGE,   /* whoever is on the bridge */
+};
+
+/*
+ * The machine's host0 and the host's end of it. What Address= and Gateway= say stands in the lease
+ * already: the first Address= of a family takes the place of guest and subnet of that family (more
+ * of them are given to host0 only). The host's end of it is the first Gateway= of the family, else
+ * the network's first address, which is not the machine's own; on somebody's bridge the host's end
+ * is the Gateway= or none, and isn't given to anything of the host.
+ */
+struct host_network {
+	char link[IFNAMSIZ];	      /* ve-NAME or vb-NAME; "": no host0 */
+	char *link_alias;	      /* its full name where that was too long, or NULL */
+	char bridge[IFNAMSIZ];	      /* what it is a port of: vz-ZONE, the spec's, or "" */
+	uint8_t host_mac[ETH_ALEN];   /* of `link` */
+	uint8_t guest_mac[ETH_ALEN];  /* of host0 */
+	uint8_t router_mac[ETH_ALEN]; /* of the interface that has host4 and host6 */
+	enum host_network_server server;
+	struct net_lease lease; /* a family that is not there or not ours is none */
+	/* What the default routes lead to. */
+	struct net_address gateway4, gateway6;
+	bool has_ipv6; /* of the host; without it, no IPv6 is given */
+	bool is_masqueraded;
+};
+
+/* What the plan depends on besides the spec. Golden tests fill it by hand. */
+struct host_facts {
+	bool has_user_namespace;
+	uint32_t uid_shift; /* 0 without a user namespace */
+	uint32_t uid_range;
+
+	char **init_candidates; /* inside: what exists of the places where an init can be */
+	char *init;		/* the first of them with all links resolved, for people */
+	bool init_notifies;	/* it is a systemd: it will send READY=1 */
+
+	char *user_name; /* of the payload, inside */
+	uint32_t user_uid;
+	uint32_t user_gid;
+	gid_t *user_groups;
+	size_t user_group_count;
+	char *user_home;
+	char *user_shell;
+
+	uint64_t caps; /* the spec's, cut down to what can be granted */
+	struct seccomp_program *seccomp;
+
+	bool has_tun;
+	bool has_fuse;
+	bool has_cgroup;
+	bool has_bpf_devices; /* the device filter is a program on the cgroup, attached behind the
+				 release */
+	bool has_v1_devices;  /* the device filter is the v1 controller: the children must be put
+				 there */
+	bool has_terminal;    /* the caller's, for TERM */
+	bool has_profile;     /* a NixOS profile, whose programs are on no usual PATH */
+	char *term;
+	char uuid[33];	       /* of the machine */
+	char host_id[33];      /* of the host, "" when it has none */
+	char *host_os_release; /* the file, or NULL */
+	struct os_release host_os;
+	bool *mount_is_file; /* per spec mount: the source is no directory */
+	char *image_os;	     /* PRETTY_NAME of the image, or NULL */
+
+	char *scratch_name; /* below HOST_SCRATCH_DIR: the changes of an ephemeral machine */
+
+	char *store_system;	   /* store path of the NixOS system that boots, or NULL */
+	unsigned store_generation; /* of the machine's profile; 0: it is none */
+	struct plan_store_path *store_paths; /* its closure, for Store=closure */
+	size_t store_path_count;
+	bool store_by_binds;	     /* no overlay can show them: each is bound */
+	unsigned store_daemon_binds; /* bits, see store.c */
+
+	enum host_resolv_target resolv_target;
+	char *resolv_run_path;	  /* of HOST_RESOLV_RUN, relative to /run */
+	char *resolv_text;	  /* of the host's file, or NULL */
+	bool resolv_has_source;	  /* the host's file is in its slot */
+	bool resolv_is_read_only; /* nothing can be written to the tree */
+
+	struct host_network network;
+};
+
+struct host {
+	const struct spec *spec;
+	bool only_looks; /* for --explain: prepare finds out, but makes and takes nothing */
+	struct host_facts facts;
+	int slots[PLAN_SLOT_COUNT];
+	pid_t outer_pid; /* between clone-outer and release */
+	int notify_fd;	 /* the supervisor's end of NOTIFY_SOCKET */
+	int scratch_fd;	 /* the lock of an ephemeral machine's directory */
+
+	/* what undo gives back */
+	int uid_lock_fd;
+	int guest_rtnl_fd; /* rtnetlink in the machine's network namespace, which it keeps alive */
+	int firewall_fd;   /* of firewall_open(); -1: no packet filter, no link */
+	int home_mount_ns_fd; /* where the names of moved interfaces are kept */
+	bool has_interface;   /* host0 stands */
+	bool has_others;      /* firewall_open_others() was called */
+	size_t links_made;    /* of the spec's, from the first */
+	int cgroup_fd;	      /* /redd/NAME of the cgroup2 tree */
+
+	bool has_store_root; /* prepare made the booted root */
+};
+
+/* Changes of ephemeral machines, on disk; a directory that a crash left is removed by the next. */
+#define HOST_SCRATCH_DIR "/var/lib/redd/ephemeral"
+
+/* A network of nothing but loopback has none: the outer child makes it. Pure. */
+bool host_network_has_work(const struct spec *spec);
+
+struct host_module {
+	const char *name;
+	int (*prepare)(struct host *host);
+	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
+	int (*attach)(struct host *host);
+	void (*undo)(struct host *host);
+	void (*clean)(void); /* takes away what crashed supervisors left of it */
+};
+
+extern const struct host_module *const host_modules[];
+extern const size_t host_module_count;
+
+extern const struct host_module host_module_image;
+extern const struct host_module host_module_idmap;
+extern const struct host_module host_module_cgroup;
+extern const struct host_module host_module_network;
+extern const struct host_module host_module_root;
+extern const struct host_module host_module_store;
+extern const struct host_module host_module_devices;
+extern const struct host_module host_module_rundir;
+extern const struct host_module host_module_resolv;
+extern const struct host_module host_module_mounts;
+extern const struct host_module host_module_apivfs;
+extern const struct host_module host_module_terminal;
+extern const struct host_module host_module_process;
+extern const struct host_module host_module_payload;
+
+/*
+ * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_prepare(), then
+ * host_plan(), and whatever happens host_undo().
+ */
+void host_init(struct host *host, const struct spec *spec, int image_fd, int machine_dir);
+int host_prepare(struct host *host);
+/* Builds, sorts and verifies the plan. Pure apart from the message on failure. */
+int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret);
+/* Runs one row's attach, for the op `host`. */
+int host_attach(struct host *host, const char *module);
+/* Once PID 1 executes: no descriptor of the boot's mounts and namespaces is of use any more. */
+void host_close_mounts(struct host *host);
+void host_undo(struct host *host);
+/* Caller's side, after a crash was found: what has no owner any more goes. */
+void host_clean_leftovers(void);
+void host_facts_done(struct host_facts *facts);
+
+void host_set_slot(struct host *host, enum plan_slot slot, int fd);
+
+struct firewall_rules;
+/*
+ * What the packet filter does for the machine without ports, and with targets left empty: the
+ * supervisor adds those. Points into `host`. Of use once the machine is made.
+ */
+void host_firewall_rules(const struct host *host, struct firewall_rules *ret);
+/* The interface of the host that has host4 and host6: the link itself, or its zone's bridge. */
+const char *host_network_address_link(const struct host_network *network);
+
+/* Into host_id; called in front of all modules. */
+void host_read_id(struct host_facts *facts);
+/* The facts alone, for --explain: what prepare would find, with nothing made or taken. */
+int host_look(const struct spec *spec, int image_fd, struct host_facts *ret);

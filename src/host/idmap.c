@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which users of the host a machine's users are. The range is picked as systemd-nspawn does it, so
+ * that one name has one range under both: the tree's owner when that is the start of a range, else
+ * SipHash of the name, else anything free. A range in use is locked by the file that nspawn locks.
+ * Trees are never chowned: file systems map. Supervisor's side.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "host/host.h"
+#include "lib/fs.h"
+#include "lib/hash.h"
+#include "lib/io.h"
+#include "lib/lock.h"
+#include "lib/macro.h"
+#include "lib/str.h"
+#include "log/log.h"
+
+/* Source: systemd's UIDS-GIDS.md, "container UID range". */
+#define RANGE_FIRST UINT32_C(0x00080000)
+#define RANGE_LAST UINT32_C(0x6fff0000)
+#define RANGE_SIZE UINT32_C(0x10000)
+#define RANGE_TRIES 100
+#define LOCK_DIR "/run/systemd/nspawn-uid"
+#define PASSWD_MAX (8 * 1024 * 1024)
+
+static bool range_is_valid(uint32_t shift)
+{
+	return shift >= RANGE_FIRST && shift <= RANGE_LAST && (shift & (RANGE_SIZE - 1)) == 0;
+}
+
+/* Only the low 32 bits of a hash count: so nspawn has it. */
+static uint32_t range_of_hash(uint64_t hash)
+{
+	return ((uint32_t)hash % (RANGE_LAST - RANGE_FIRST) + RANGE_FIRST) & ~(RANGE_SIZE - 1);
+}
+
+/* The fixed key of nspawn's choice: the same name must give the same range. */
+static uint32_t range_of_name(const char *name)
+{
+	static const uint8_t key[16] = {0xe1, 0x56, 0xe0, 0xf0, 0x4a, 0xf0, 0x41, 0xaf,
+					0x96, 0x41, 0xcf, 0x41, 0x33, 0x94, 0xff, 0x72};
+
+	return range_of_hash(hash_siphash24(name, strlen(name), key));
+}
+
+/* Does a user or group of the host live in the range? The third field of each line is the number.
+ */
+static bool file_has_id_in_range(const char *path, uint32_t shift)
+{
+	autofree char *text = NULL;
+
+	if (io_read_file_at(AT_FDCWD, path, PASSWD_MAX, &text, NULL) < 0)
+		return false;
+	for (char *line = text; line; line = strchr(line, '\n')) {
+		char *field = line + (*line == '\n');
+		unsigned long id;
+
+		line = field;
+		for (int i = 0; i < 2 && field; i++)
+			field = strpbrk(field, ":\n") ? strpbrk(field, ":\n") + 1 : NULL;
+		id = field ? strtoul(field, NULL, 10) : 0;
+		if (id >= shift && id < (unsigned long)shift + RANGE_SIZE)
+			return true;
+	}
+	return false;
+}
+
+static bool range_is_taken_by_host(uint32_t shift)
+{
+	return file_has_id_in_range("/etc/passwd", shift) ||
+	       file_has_id_in_range("/etc/group", shift);
+}
+
+/* Held for the machine's life. -EBUSY when another machine (of redd or nspawn) has the range. */
+static int lock_range(uint32_t shift)
+{
+	autofree char *name = str_printf("%u", shift);
+	autoclose int dir = -1;
+	int r = fs_make_dirs(LOCK_DIR, 0755);
+
+	if (!name)
+		return -ENOMEM;
+	if (r < 0)
+		return r;
+	dir = open(LOCK_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? -errno : lock_take_at(dir, name, false);
+}
+
+static int try_range(struct host *host, uint32_t shift)
+{
+	int fd;
+
+	if (!range_is_valid(shift) || range_is_taken_by_host(shift))
+		return -EBUSY;
+	host->facts.uid_shift = shift;
+	if (host->only_looks)
+		return 0;
+	fd = lock_range(shift);
+	if (fd < 0)
+		return fd;
+	host->uid_lock_fd = fd;
+	return 0;
+}
+
+static int pick_range(struct host *host, uint32_t owner)
+{
+	uint32_t candidate = owner & ~(RANGE_SIZE - 1);
+	int r = try_range(host, candidate);
+
+	if (r == -EBUSY)
+		r = try_range(host, range_of_name(host->spec->machine));
+	for (int i = 0; r == -EBUSY && i < RANGE_TRIES; i++) {
+		uint64_t random;
+
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return log_errno(-EIO, "get random bytes");
+		r = try_range(host, range_of_hash(random));
+	}
+	if (r < 0)
+		return log_errno(r, "find a free range of users for machine %s",
+				 host->spec->machine);
+	return 0;
+}
+
+static int image_owner(struct host *host, uint32_t *ret)
+{
+	struct stat st;
+
+	if (fstat(host->slots[PLAN_SLOT_IMAGE], &st) < 0)
+		return log_errno(-errno, "look at %s", host->spec->directory);
+	*ret = st.st_uid;
+	return 0;
+}
+
+/* A tree that is owned by a range already was shifted by chown: it needs no map, and can't have
+ * one from 0. */
+static int check_owner(struct host *host, uint32_t owner)
+{
+	if (owner == 0 || host->spec->users == SPEC_USERS_FIXED)
+		return 0;
+	return log_error(
+		-EINVAL,
+		"%s belongs to user %u, not to root: its owners were shifted on disk, which "
+		"redd does not run yet. Shift them back, or import the image anew",
+		host->spec->directory, owner);
+}
+
+static int idmap_prepare(struct host *host)
+{
+	const struct spec *spec = host->spec;
+	uint32_t owner = 0;
+	int r = image_owner(host, &owner);
+
+	if (r < 0 || spec->users == SPEC_USERS_NONE)
+		return r;
+	r = check_owner(host, owner);
+	if (r < 0)
+		return r;
+	host->facts.has_user_namespace = true;
+	host->facts.uid_range = spec->uid_range ? spec->uid_range : RANGE_SIZE;
+	host->facts.uid_shift = spec->users == SPEC_USERS_FIXED ? spec->uid_shift : owner;
+	return spec->users == SPEC_USERS_PICK ? pick_range(host, owner) : 0;
+}
+
+static void idmap_undo(struct host *host)
+{
+	autofree char *path = NULL;
+
+	if (host->uid_lock_fd < 0)
+		return;
+	path = str_printf(LOCK_DIR "/%u", host->facts.uid_shift);
+	if (path)
+		(void)unlink(path);
+	(void)close(take_fd(&host->uid_lock_fd));
+}
+
+/* Whoever gets the lock may unlink the file: the others look whether theirs still has the name. */
+static void idmap_clean(void)
+{
+	DIR *dir = opendir(LOCK_DIR);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		autoclose int lock = -1;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		lock = lock_take_at(dirfd(dir), entry->d_name, false);
+		if (lock >= 0)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+const struct host_module host_module_idmap = {
+	.name = "idmap",
+	.prepare = idmap_prepare,
+	.undo = idmap_undo,
+	.clean = idmap_clean,
+};

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What PID 1 is, apart from its namespaces: root directory, session, limits, and the privilege it
+ * loses before exec. The order is proven by plan_verify(). Supervisor's side.
+ */
+#include <sys/mount.h>
+
+#include "host/host.h"
+#include "lib/caps.h"
+#include "lib/macro.h"
+#include "log/log.h"
+
+static int process_prepare(struct host *host)
+{
+	struct host_facts *facts = &host->facts;
+	int r;
+
+	facts->caps = host->spec->caps_bounding & caps_grantable(facts->has_user_namespace);
+	r = seccomp_select(facts->caps, facts->has_user_namespace, &facts->seccomp);
+	return r < 0 ? log_oom() : 0;
+}
+
+static void plan_pivot(const struct spec *spec, struct plan *plan)
+{
+	const enum plan_stage inner = PLAN_STAGE_INNER;
+
+	PLAN_ADD(plan, .kind = PLAN_OP_PIVOT, .stage = inner, .in = PLAN_SLOT_ROOT);
+	/* Guests mount in one service and look from another: shared, as on a real boot. */
+	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = inner, .number = MS_SHARED);
+	PLAN_ADD(plan, .kind = PLAN_OP_HOSTNAME, .stage = inner,
+		 .data = plan_str(plan, spec->hostname ? spec->hostname : spec->machine));
+}
+
+static void plan_session(const struct spec *spec, struct plan *plan)
+{
+	bool has_console = spec->console != SPEC_CONSOLE_PIPE;
+
+	PLAN_ADD(plan, .kind = PLAN_OP_STDIO, .stage = PLAN_STAGE_INNER,
+		 .in = has_console ? PLAN_SLOT_PTY_SLAVE : PLAN_SLOT_STDIN);
+	/* An init hands its terminal on; anything else wants job control. */
+	PLAN_ADD(plan, .kind = PLAN_OP_SETSID, .stage = PLAN_STAGE_INNER,
+		 .number = has_console && spec->start != SPEC_START_BOOT);
+}
+
+static void plan_limits(const struct spec *spec, struct plan *plan)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(spec->rlimits); i++)
+		if (spec->rlimits[i].is_set)
+			PLAN_ADD(plan, .kind = PLAN_OP_RLIMIT, .stage = PLAN_STAGE_INNER,
+				 .flags = i, .number = spec->rlimits[i].value.rlim_cur,
+				 .number2 = spec->rlimits[i].value.rlim_max);
+}
+
+static void process_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
+{
+	static const enum plan_op_kind kinds[] = {PLAN_OP_KEYRING, PLAN_OP_RESET, PLAN_OP_CLOEXEC};
+
+	plan_pivot(spec, plan);
+	plan_session(spec, plan);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		PLAN_ADD(plan, .kind = kinds[i], .stage = PLAN_STAGE_INNER);
+	PLAN_ADD(plan, .kind = PLAN_OP_CHDIR, .stage = PLAN_STAGE_INNER,
+		 .path = plan_str(plan, spec->chdir			      ? spec->chdir
+					: facts->user_home && facts->user_uid ? facts->user_home
+									      : "/"));
+	/* Behind everything that opens files: a low NOFILE= is the payload's, not ours. */
+	plan_limits(spec, plan);
+	PLAN_ADD(plan, .kind = PLAN_OP_BOUNDING, .stage = PLAN_STAGE_INNER, .number = facts->caps);
+	/* As late as can be: a filter of the machine's own might not let it hear. */
+	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT_PERMIT, .stage = PLAN_STAGE_INNER);
+	if (facts->seccomp)
+		PLAN_ADD(plan, .kind = PLAN_OP_SECCOMP, .stage = PLAN_STAGE_INNER,
+			 .blob = facts->seccomp->filter, .blob_count = facts->seccomp->length);
+	if (spec->start == SPEC_START_PID2)
+		PLAN_ADD(plan, .kind = PLAN_OP_STUB, .stage = PLAN_STAGE_INNER);
+}
+
+const struct host_module host_module_process = {
+	.name = "process",
+	.prepare = process_prepare,
+	.plan = process_plan,
+};

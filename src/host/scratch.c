@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The directory on disk that takes the changes of an ephemeral machine. It is locked (flock) as
+ * long as its supervisor lives, so what a crash left is known by its free lock, and whoever comes
+ * next removes it. Must never remove what is locked. Supervisor's and caller's side.
+ */
+#include "host/scratch.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "host/host.h"
+#include "lib/fd.h"
+#include "lib/fs.h"
+#include "lib/str.h"
+#include "log/log.h"
+
+/* A cleaner may lock a directory that is not yet ours: another one is made then. */
+#define MAKE_TRIES 100
+
+static int open_scratch_dir(void)
+{
+	int fd = open(HOST_SCRATCH_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* A locked descriptor. -EAGAIN: somebody else has the directory or has removed it. */
+static int lock_scratch(int dir, const char *name)
+{
+	autoclose int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_nlink == 0)
+		return -EAGAIN;
+	return take_fd(&fd);
+}
+
+static int make_locked(struct host *host, int dir)
+{
+	uint64_t random;
+	autofree char *name = NULL;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	name = str_printf("%s.%016llx", host->spec->machine, (unsigned long long)random);
+	if (!name)
+		return -ENOMEM;
+	if (mkdirat(dir, name, 0700) < 0)
+		return errno == EEXIST ? -EAGAIN : -errno;
+	host->scratch_fd = lock_scratch(dir, name);
+	if (host->scratch_fd < 0)
+		return host->scratch_fd;
+	host->facts.scratch_name = take_ptr(name);
+	return 0;
+}
+
+/* The directory of changes must be owned by the guest's root; the overlay shows it as "/". */
+int scratch_make(struct host *host)
+{
+	uint32_t shift = host->facts.uid_shift;
+	autoclose int dir = -1;
+	int r = fs_make_dirs(HOST_SCRATCH_DIR, 0700);
+
+	if (r < 0)
+		return r;
+	scratch_clean();
+	dir = open_scratch_dir();
+	if (dir < 0)
+		return dir;
+	r = -EAGAIN;
+	for (int i = 0; i < MAKE_TRIES && r == -EAGAIN; i++)
+		r = make_locked(host, dir);
+	if (r < 0)
+		return r;
+	if (mkdirat(host->scratch_fd, "upper", 0755) < 0 ||
+	    mkdirat(host->scratch_fd, "work", 0700) < 0 ||
+	    fchownat(host->scratch_fd, "upper", shift, shift, 0) < 0 ||
+	    fchmodat(host->scratch_fd, "upper", 0755, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+void scratch_remove(struct host *host)
+{
+	autoclose int dir = open_scratch_dir();
+
+	if (dir >= 0 && host->facts.scratch_name)
+		(void)fs_remove_tree_at(dir, host->facts.scratch_name);
+	if (host->scratch_fd >= 0)
+		(void)close(take_fd(&host->scratch_fd));
+	free(take_ptr(host->facts.scratch_name));
+}
+
+void scratch_clean(void)
+{
+	DIR *dir = opendir(HOST_SCRATCH_DIR);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		autoclose int lock = -1;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		lock = lock_scratch(dirfd(dir), entry->d_name);
+		if (lock >= 0)
+			(void)fs_remove_tree_at(dirfd(dir), entry->d_name);
+	}
+	if (dir)
+		(void)closedir(dir);
+}

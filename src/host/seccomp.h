@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The system call filter of a payload: an allow-list for every ABI of the machine, compiled when
+ * redd is built (seccomp-gen/). Unknown numbers give ENOSYS, known but refused ones EPERM. Quiet.
+ *
+ * Some calls wait behind gates, which this opens by what the payload holds: changing the clock with
+ * CAP_SYS_TIME, modules with CAP_SYS_MODULE, I/O ports with CAP_SYS_RAWIO, bpf with CAP_BPF,
+ * perf_event_open with CAP_PERFMON, syslog with CAP_SYSLOG, acct with CAP_SYS_PACCT, the kernel's
+ * keyrings with a user namespace, and mounting with that or CAP_SYS_ADMIN. An open gate replaces
+ * one value in the one program; nothing is compiled or stacked at run time.
+ */
+#pragma once
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/cleanup.h"
+
+/* One block of memory: free() or autofree releases it with its instructions. */
+struct seccomp_program {
+	unsigned short length; /* instructions */
+	struct sock_filter filter[];
+};
+
+/*
+ * The filter for a payload with this bounding set. 0 or -ENOMEM.
+ *
+ * To be installed in the child with PR_SET_NO_NEW_PRIVS or while it still has CAP_SYS_ADMIN in its
+ * user namespace: before the narrow capability set is applied, not behind it. The filter lets
+ * capset, prctl, setresuid and execve pass.
+ */
+int seccomp_select(uint64_t caps_bounding, bool user_namespace, struct seccomp_program **ret);
+
+/* One line for --explain: ABIs and open gates. A new string or NULL. */
+char *seccomp_describe(uint64_t caps_bounding, bool user_namespace);

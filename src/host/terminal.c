@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The guest's pseudo terminals and its console. The console is a terminal of the guest's own
+ * devpts, so its programs find its name; the supervisor holds the master. A terminal of the host
+ * never becomes a descriptor of the guest (T01). Supervisor's side.
+ */
+#include <linux/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/host.h"
+#include "lib/str.h"
+#include "log/log.h"
+
+/* A directory as 0, 1 or 2 would be a way out of the root (CVE-2024-21626). */
+static int refuse_directories(void)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+			return log_error(-EISDIR,
+					 "standard %s is a directory: refused, the machine "
+					 "could leave its tree by it",
+					 fd ? "output" : "input");
+	}
+	return 0;
+}
+
+static int terminal_prepare(struct host *host)
+{
+	const char *term = getenv("TERM");
+
+	if (host->spec->console == SPEC_CONSOLE_PIPE && refuse_directories() < 0)
+		return -EISDIR;
+	host->facts.has_terminal = host->spec->console == SPEC_CONSOLE_INTERACTIVE;
+	if (host->facts.has_terminal && !str_is_empty(term))
+		host->facts.term = strdup(term);
+	return 0;
+}
+
+static void plan_console(struct plan *plan)
+{
+	PLAN_ADD(plan, .kind = PLAN_OP_OPEN_PTY, .stage = PLAN_STAGE_INNER, .in = PLAN_SLOT_PTS,
+		 .out = PLAN_SLOT_PTY_SLAVE);
+	PLAN_ADD(plan, .kind = PLAN_OP_CONSOLE, .stage = PLAN_STAGE_INNER, .in = PLAN_SLOT_PTS,
+		 .at = PLAN_SLOT_ROOT, .path = "/dev/console");
+}
+
+static void terminal_plan(const struct spec *spec, const struct host_facts *facts,
+			  struct plan *plan)
+{
+	PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_INNER, .source = "devpts",
+		 .data = "mode=0620,ptmxmode=0666,gid=5",
+		 .flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .out = PLAN_SLOT_PTS);
+	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_INNER, .in = PLAN_SLOT_PTS,
+		 .at = PLAN_SLOT_ROOT, .path = "/dev/pts");
+	if (spec->console != SPEC_CONSOLE_PIPE)
+		plan_console(plan);
+}
+
+const struct host_module host_module_terminal = {
+	.name = "terminal",
+	.prepare = terminal_prepare,
+	.plan = terminal_plan,
+};
