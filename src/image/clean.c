@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Finishes what a killed removal began and takes away lock files of the dead. Must never touch what
+ * a living process holds the lock of. Caller's side of clone().
+ */
+#include "image/remove.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "image/lock.h"
+#include "image/pool.h"
+#include "lib/fs.h"
+#include "lib/lock.h"
+#include "lib/str.h"
+
+static int clean_tree(int pool_fd, const char *name)
+{
+	autoclose int fd = openat(pool_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	return fs_remove_tree_at(pool_fd, name);
+}
+
+/* Locking says whether the file still is the one of that name: nobody else's is unlinked. */
+static int clean_lock(int dir_fd, const char *name)
+{
+	autoclose int fd = lock_take_at(dir_fd, name, false);
+
+	if (fd < 0)
+		return fd;
+	return unlinkat(dir_fd, name, 0) < 0 ? -errno : 0;
+}
+
+static int clean_pool_entry(int pool_fd, const char *name)
+{
+	if (str_after_prefix(name, POOL_REMOVE_PREFIX))
+		return clean_tree(pool_fd, name);
+	if (str_after_prefix(name, POOL_HIDDEN_PREFIX) && str_has_suffix(name, POOL_LOCK_SUFFIX))
+		return clean_lock(pool_fd, name);
+	return -ENOENT;
+}
+
+static int clean_inode_lock(int dir_fd, const char *name)
+{
+	return str_after_prefix(name, "inode-") ? clean_lock(dir_fd, name) : -ENOENT;
+}
+
+/* `clean` returns 0 for what it took away. */
+static int clean_directory(const char *path, int (*clean)(int dir_fd, const char *name))
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int n = 0;
+
+	if (!dir)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	while ((entry = readdir(dir)))
+		n += clean(dirfd(dir), entry->d_name) == 0;
+	(void)closedir(dir);
+	return n;
+}
+
+int image_clean_leftovers(void)
+{
+	int n = clean_directory(IMAGE_LOCKS_DIR, clean_inode_lock);
+
+	for (size_t i = 0; i < image_pools_count() && n >= 0; i++) {
+		int r = image_pools[i].vendor
+				? 0
+				: clean_directory(image_pools[i].path, clean_pool_entry);
+
+		n = r < 0 ? r : n + r;
+	}
+	return n;
+}

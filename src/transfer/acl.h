@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* POSIX ACLs of an archive entry as the kernel's xattrs (linux/posix_acl_xattr.h). Quiet. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct archive_entry;
+
+#define ACL_BLOB_MAX ((size_t)4 + 8 * 1024)
+#define ACL_ENTRIES_MAX ((ACL_BLOB_MAX - 4) / 8)
+
+struct ace {
+	uint16_t tag; /* of linux/posix_acl.h */
+	uint16_t perm;
+	uint32_t id;
+	char *name; /* of a user or group whose number isn't known yet, else NULL */
+};
+
+struct acl {
+	struct ace *aces;
+	size_t count;
+};
+
+/*
+ * Reads the access ACL or (`defaults`) the default ACL; without one ret->count is 0. 0, -EINVAL for
+ * an unknown kind of entry, -E2BIG over ACL_BLOB_MAX, -ENOMEM.
+ */
+int acl_read(struct archive_entry *entry, bool defaults, struct acl *ret);
+void acl_done(struct acl *acl);
+/* True when the numbers of some entries are not known. */
+bool acl_has_names(const struct acl *acl);
+/*
+ * Encodes it, sorted as the kernel wants it; entries that still have a name are left out: what the
+ * others grant or deny stays as it was. Returns the bytes.
+ */
+size_t acl_encode(const struct acl *acl, uint8_t blob[static ACL_BLOB_MAX]);

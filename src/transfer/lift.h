@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Lifts a lone top-level folder: an archive of "mysystem/usr", "mysystem/etc", … Quiet. */
+#pragma once
+
+/*
+ * The name of the only entry of the root when it is a directory and no part of a system itself
+ * ("usr", "nix", …). 1 with *ret_name set, 0 when there is nothing to lift, or -errno.
+ */
+int lift_find(int root_fd, char **ret_name);
+
+/* Moves what is in root/name into the root and removes the empty folder. 0 or -errno. */
+int lift_up(int root_fd, const char *name);
