@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * After a supervisor that died: its cgroups, published name, files and directory. A name stays
+ * claimable all the time: everything happens under the machine's own lock. Must never touch what
+ * belongs to a live machine. Host side of clone().
+ */
+#include "machine/clean.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "lib/fd.h"
+#include "lib/fs.h"
+#include "lib/lock.h"
+#include "lib/macro.h"
+#include "lib/path.h"
+#include "lib/str.h"
+#include "machine/cgroups.h"
+#include "machine/registry.h"
+#include "net/names.h"
+
+/* Directories on their way in or out. No machine can have such a name. */
+#define REMOVE_TRIES 10
+#define HIDDEN_PREFIX ".#"
+
+static const char *const left_behind[] = {"control", "state", "root"};
+
+/* What the state says, when it is of the shape that redd writes: "…/redd/NAME",
+ * "…/redd@NAME.service" */
+static bool is_machine_cgroup(const char *path, const char *name)
+{
+	autofree char *own = str_printf("/redd/%s", name);
+	autofree char *service = str_printf("/redd@%s.service", name);
+
+	return own && service && path_is_normalized(path) &&
+	       (str_has_suffix(path, own) || str_has_suffix(path, service));
+}
+
+int machine_clean_locked(int dir_fd, const char *name)
+{
+	automachine struct machine_state state = {};
+	autofree char *cgroup = str_printf("/redd/%s", name);
+	int r;
+
+	if (!cgroup)
+		return -ENOMEM;
+	if (machine_state_read(dir_fd, &state) >= 0 && state.cgroup &&
+	    !streq(state.cgroup, cgroup) && is_machine_cgroup(state.cgroup, name))
+		(void)cgroups_remove(state.cgroup);
+	r = cgroups_remove(cgroup);
+	if (r < 0)
+		return r;
+	net_names_withdraw(name);
+	for (size_t i = 0; i < ARRAY_SIZE(left_behind); i++) {
+		r = fs_remove_tree_at(dir_fd, left_behind[i]);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
+char *machine_hidden_name(const char *name)
+{
+	static unsigned counter;
+
+	return str_printf(HIDDEN_PREFIX "%s.%d.%u", name, getpid(), counter++);
+}
+
+int machine_remove_locked(int registry_fd, const char *name)
+{
+	autofree char *hidden = machine_hidden_name(name);
+	int r = -ENOTEMPTY;
+
+	if (!hidden)
+		return -ENOMEM;
+	if (renameat(registry_fd, name, registry_fd, hidden) < 0)
+		return -errno;
+	/*
+	 * The name is free now. A claim that had opened the directory before may still put a lock
+	 * there, once, and another cleaner may take away what we are removing.
+	 */
+	for (int i = 0; i < REMOVE_TRIES && (r == -ENOTEMPTY || r == -ESTALE); i++)
+		r = fs_remove_tree_at(registry_fd, hidden);
+	return r == -ENOENT || r == -ENOTEMPTY || r == -ESTALE ? 0 : r;
+}
+
+/* 1 removed, 0 alive or gone by itself, -errno. */
+static int clean_entry(int registry_fd, const char *entry)
+{
+	bool removed = str_after_prefix(entry, HIDDEN_PREFIX) != NULL;
+	autoclose int dir = -1, lock = -1;
+	struct stat st;
+	int r;
+
+	if (!removed && !machine_name_is_safe(entry))
+		return 0;
+	dir = openat(registry_fd, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	lock = lock_take_at(dir, "lock", false);
+	if (lock < 0)
+		return lock == -EBUSY || lock == -ENOENT ? 0 : lock;
+	if (fstat(lock, &st) < 0 || st.st_nlink == 0)
+		return 0; /* its supervisor released it while we waited for the lock */
+	r = removed ? 0 : machine_clean_locked(dir, entry);
+	if (r >= 0)
+		r = removed ? fs_remove_tree_at(registry_fd, entry)
+			    : machine_remove_locked(registry_fd, entry);
+	return r < 0 && r != -ENOENT ? r : 1;
+}
+
+int machine_clean_dead(void)
+{
+	struct dirent *entry;
+	int r, count = 0, error = 0;
+	DIR *dir = opendir(MACHINE_RUN_DIR);
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir))) {
+		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
+			continue;
+		r = clean_entry(dirfd(dir), entry->d_name);
+		if (r < 0)
+			error = r;
+		else
+			count += r;
+	}
+	(void)closedir(dir);
+	return error < 0 ? error : count;
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * How to stop which init. Must never run a program of the machine, follow a path of its out of its
+ * root, or block on what it made. Host side of clone().
+ */
+#include "machine/poweroff.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel/sys.h"
+#include "lib/fd.h"
+#include "lib/macro.h"
+#include "lib/path.h"
+#include "lib/str.h"
+#include "machine/leader.h"
+#include "machine/registry.h"
+
+#define FIFO_TRIES 10
+#define FIFO_PAUSE_US 5000
+
+struct asking {
+	const struct machine_state *machine;
+	const struct leader *leader;
+	int root_fd;
+	enum machine_ask ask;
+};
+
+/*
+ * A path of the machine's, looked at before it is opened: to open a device could do harm already.
+ * The descriptor or -errno, -ENXIO when it is of another type.
+ */
+static int open_checked(int root_fd, const char *path, mode_t type, struct stat *ret)
+{
+	autoclose int found = path_open_in_root(root_fd, path, O_PATH);
+	char self[32];
+	int fd;
+
+	if (found < 0)
+		return found;
+	if (fstat(found, ret) < 0 || (ret->st_mode & S_IFMT) != type)
+		return -ENXIO;
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", found);
+	fd = open(self, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	/* ENXIO is also what a fifo without a reader gives. */
+	return fd >= 0 ? fd : errno == ENXIO ? -EAGAIN : -errno;
+}
+
+/* One open that may find no reader for an instant: OpenRC opens its fifo anew for each command. */
+static int write_fifo(const struct asking *a, const char *path, const void *data, size_t size)
+{
+	for (int i = 0; i < FIFO_TRIES; i++) {
+		struct stat st;
+		autoclose int fd = open_checked(a->root_fd, path, S_IFIFO, &st);
+
+		if (fd == -EAGAIN) {
+			(void)usleep(FIFO_PAUSE_US);
+			continue;
+		}
+		if (fd < 0)
+			return fd;
+		return write(fd, data, size) == (ssize_t)size ? 0 : -EAGAIN;
+	}
+	return -EAGAIN;
+}
+
+static int ask_systemd(const struct asking *a)
+{
+	/* systemd(1), SIGNALS: the units poweroff.target and reboot.target, as systemctl does. */
+	int signal = a->ask == MACHINE_ASK_REBOOT ? SIGRTMIN + 5 : SIGRTMIN + 4;
+
+	return leader_send_signal(a->leader, signal);
+}
+
+static int ask_busybox(const struct asking *a)
+{
+	/* busybox init/halt.c: halt USR1, poweroff USR2, reboot TERM. */
+	return leader_send_signal(a->leader, a->ask == MACHINE_ASK_REBOOT ? SIGTERM : SIGUSR2);
+}
+
+static int ask_openrc(const struct asking *a)
+{
+	const char *word = a->ask == MACHINE_ASK_REBOOT ? "reboot" : "poweroff";
+
+	return write_fifo(a, "/run/openrc/init.ctl", word, strlen(word));
+}
+
+static int ask_sysvinit(const struct asking *a)
+{
+	/* initreq.h of sysvinit: the request that telinit(8) writes. */
+	struct {
+		int magic, command, runlevel, sleep_time;
+		char data[368];
+	} request = {
+		.magic = 0x03091969,
+		.command = 1,
+		.runlevel = a->ask == MACHINE_ASK_REBOOT ? '6' : '0',
+	};
+	int r = write_fifo(a, "/run/initctl", &request, sizeof(request));
+
+	return r == -ENOENT ? write_fifo(a, "/dev/initctl", &request, sizeof(request)) : r;
+}
+
+static int set_flag_as_owner(const struct asking *a, const char *path, uint32_t owner, bool on)
+{
+	char *name;
+	autoclose int dir =
+		path_open_parent_in_root(a->root_fd, path, false, (struct path_owner){}, &name);
+	autoclose int fd = -1;
+	char self[32];
+	struct stat st;
+
+	if (dir < 0)
+		return dir;
+	if (mknodat(dir, name, S_IFREG | 0, 0) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* A link, or another mount on top, can make it any file of the host's that is bound inside.
+	 */
+	if (!S_ISREG(st.st_mode) || st.st_uid != owner || st.st_nlink != 1)
+		return -EPERM;
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return chmod(self, on ? 0100 : 0) < 0 ? -errno : 0;
+}
+
+/*
+ * A flag of runit's is the executable bit of a file. It is set as the machine's own root would:
+ * with that user's rights on files, and none of ours.
+ */
+static int set_flag(const struct asking *a, const char *path, bool on)
+{
+	uint32_t owner = a->machine->uid_range > 0 ? a->machine->uid_shift : 0;
+	int r;
+
+	(void)setfsgid(owner);
+	(void)setfsuid(owner);
+	r = set_flag_as_owner(a, path, owner, on);
+	(void)setfsuid(0);
+	(void)setfsgid(0);
+	return r;
+}
+
+static int ask_runit(const struct asking *a)
+{
+	/* runit-init(8); Debian has moved the two files to /run. */
+	static const char *const places[][2] = {{"/etc/runit/stopit", "/etc/runit/reboot"},
+						{"/run/runit.stopit", "/run/runit.reboot"}};
+	autoclose int known = path_open_in_root(a->root_fd, places[0][0], O_PATH);
+	const char *const *place = places[known >= 0 ? 0 : 1];
+	int r = set_flag(a, place[1], a->ask == MACHINE_ASK_REBOOT);
+
+	if (r >= 0)
+		r = set_flag(a, place[0], true);
+	return r < 0 ? r : sys_pidfd_send_signal(a->leader->pidfd, SIGCONT);
+}
+
+static const struct init_kind {
+	const char *name;
+	const char *program; /* of /proc/PID/exe, its last component */
+	const char *fifo;    /* and this exists, or NULL */
+	int (*ask)(const struct asking *a);
+} kinds[MACHINE_INIT_COUNT] = {
+	[MACHINE_INIT_UNKNOWN] = {"unknown", NULL, NULL, NULL},
+	[MACHINE_INIT_SYSTEMD] = {"systemd", "systemd", NULL, ask_systemd},
+	[MACHINE_INIT_BUSYBOX] = {"busybox", "busybox", NULL, ask_busybox},
+	[MACHINE_INIT_OPENRC] = {"openrc", "openrc-init", NULL, ask_openrc},
+	[MACHINE_INIT_SYSVINIT] = {"sysvinit", "init", "/run/initctl", ask_sysvinit},
+	[MACHINE_INIT_RUNIT] = {"runit", "runit", NULL, ask_runit},
+};
+
+const char *machine_init_name(enum machine_init init)
+{
+	return (size_t)init < ARRAY_SIZE(kinds) ? kinds[init].name : kinds[0].name;
+}
+
+static bool is_fifo(int root_fd, const char *path)
+{
+	autoclose int fd = path_open_in_root(root_fd, path, O_PATH);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+static int detect(const struct leader *leader, int root_fd, enum machine_init *ret)
+{
+	char exe[PATH_MAX];
+	ssize_t n = readlinkat(leader->proc_fd, "exe", exe, sizeof(exe) - 1);
+	char *deleted;
+
+	if (n < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	exe[n] = '\0';
+	/* Replaced by an upgrade while it runs. */
+	deleted = str_has_suffix(exe, " (deleted)") ? exe + n - strlen(" (deleted)") : NULL;
+	if (deleted)
+		*deleted = '\0';
+	*ret = MACHINE_INIT_UNKNOWN;
+	for (size_t i = 1; i < ARRAY_SIZE(kinds); i++) {
+		if (streq(path_last(exe), kinds[i].program) &&
+		    (!kinds[i].fifo || is_fifo(root_fd, kinds[i].fifo)))
+			*ret = (enum machine_init)i;
+	}
+	return 0;
+}
+
+int machine_detect_init(const struct machine_state *machine, enum machine_init *ret)
+{
+	autoleader struct leader leader = {};
+	autoclose int root = -1;
+	int r = leader_open(machine, &leader);
+
+	if (r < 0)
+		return r;
+	root = leader_open_root(&leader);
+	return root < 0 ? root : detect(&leader, root, ret);
+}
+
+int machine_ask_stop(const struct machine_state *machine, enum machine_ask ask)
+{
+	autoleader struct leader leader = {};
+	struct asking asking = {.machine = machine, .leader = &leader, .ask = ask};
+	autoclose int root = -1;
+	enum machine_init init;
+	int r = leader_open(machine, &leader);
+
+	if (r < 0)
+		return r;
+	root = leader_open_root(&leader);
+	if (root < 0)
+		return root;
+	r = detect(&leader, root, &init);
+	if (r < 0)
+		return r;
+	if (!kinds[init].ask)
+		return -EOPNOTSUPP;
+	asking.root_fd = root;
+	return kinds[init].ask(&asking);
+}
