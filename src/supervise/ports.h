@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A machine's forwarded ports, as long as its supervisor lives. Each port of the host is bound and
+ * listened on, so that nobody else takes it, `ss -l` shows it, and two machines can't both have it;
+ * what the packet filter does not divert (::1, or everything where there is no nf_tables) is
+ * accepted there and passed on by splice. Ranges of more than PORTS_RANGE_MAX ports are the
+ * filter's alone. Supervisor's side.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "lib/event.h"
+#include "net/address.h"
+#include "net/port.h"
+
+struct ports;
+
+#define PORTS_RANGE_MAX 256
+
+/*
+ * Called whenever the filter's rules have to change: from the first ports_set_target() on. -errno:
+ * the ports are proxied instead, which is said once.
+ */
+typedef int (*ports_set_rules_fn)(void *userdata, const struct net_port *ports, size_t count,
+				  const struct net_address *target4,
+				  const struct net_address *target6);
+
+/* Nothing is bound so far. 0 or -ENOMEM. */
+int ports_new(struct event_loop *loop, const char *machine, ports_set_rules_fn set_rules,
+	      void *userdata, struct ports **ret);
+void ports_free(struct ports *ports);
+/* Binds; loud: a port that is taken is said with its owner. `origin` begins the message. */
+int ports_add(struct ports *ports, const struct net_port *port, const char *origin);
+
+/* Why a port was not added. */
+struct ports_failure {
+	char *text; /* a sentence about the port, without its end: "8080/tcp is taken by nginx …" */
+	char *owner; /* of a port that is taken: -EADDRINUSE; else NULL */
+};
+
+void ports_failure_done(struct ports_failure *failure);
+/* As ports_add(), but quiet: *ret tells what it would have said. */
+int ports_try_add(struct ports *ports, const struct net_port *port, struct ports_failure *ret);
+/* -ENOENT when the very same was not added. Open connections of a proxy are ended. */
+int ports_remove(struct ports *ports, const struct net_port *port);
+/*
+ * Where they lead to from now on: the machine's addresses, none (or NULL) for not known or not
+ * running. With a target the soft limit of descriptors is as high as it may be, without one it is
+ * what it was: PID 1 inherits it.
+ */
+void ports_set_target(struct ports *ports, const struct net_address *target4,
+		      const struct net_address *target6);
+/* Borrowed until the next add or remove. */
+const struct net_port *ports_get(const struct ports *ports, size_t *ret_count);

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of a machine: claim its name and image, boot, watch, boot again when it reboots, and
+ * give everything back. Supervisor's side.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "host/store.h"
+#include "image/os_release.h"
+#include "kernel/sys.h"
+#include "lib/fd.h"
+#include "lib/io.h"
+#include "lib/macro.h"
+#include "lib/parse.h"
+#include "lib/str.h"
+#include "lib/time.h"
+#include "log/log.h"
+#include "supervise/internal.h"
+#include "supervise/network.h"
+
+/* A machine that reboots so often in a row, each time within so short a time, is in a loop. */
+#define QUICK_BOOT_US (5 * USEC_PER_SEC)
+#define QUICK_BOOTS_MAX 8
+
+#define EXIT_NOT_EXECUTABLE 126
+#define EXIT_NOT_FOUND 127
+
+static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGWINCH};
+
+static int mark(struct supervisor *s, const char *text)
+{
+	if (s->log)
+		consolelog_mark(s->log, text);
+	return 0;
+}
+
+int supervisor_write_state(struct supervisor *s, enum machine_phase phase)
+{
+	int r;
+
+	s->state.phase = phase;
+	r = machine_state_write(s->machine_dir, &s->state);
+	return r < 0 ? log_errno(r, "write the state of machine %s", s->spec->machine) : 0;
+}
+
+void supervisor_set_ready(struct supervisor *s)
+{
+	if (s->is_ready)
+		return;
+	s->is_ready = true;
+	if (!s->is_stopping)
+		(void)supervisor_write_state(s, MACHINE_PHASE_RUNNING);
+	mark(s, "ready");
+	generation_note_good(s);
+	start_report_ready(s);
+	memory_watch(s);
+}
+
+static int block_signals(struct supervisor *s)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(watched_signals); i++)
+		(void)sigaddset(&set, watched_signals[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signal_fd < 0 ? log_errno(-errno, "watch signals") : 0;
+}
+
+static int on_signal(struct event_loop *loop, int fd, uint32_t events, void *userdata)
+{
+	struct supervisor *s = userdata;
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	if (info.ssi_signo == SIGWINCH)
+		console_resize_from_terminal(s->console);
+	else
+		(void)stop_on_signal(s, (int)info.ssi_signo);
+	return 0;
+}
+
+/* What the wait status of the init of a pid namespace means. Source: reboot(2), last section. */
+static void take_exit(struct supervisor *s, const siginfo_t *info)
+{
+	s->end = SUPERVISOR_END_EXITED;
+	if (info->si_code == CLD_EXITED) {
+		s->exit_code = info->si_status;
+	} else if (info->si_status == SIGHUP) {
+		s->end = SUPERVISOR_END_REBOOT;
+	} else if (info->si_status == SIGINT) {
+		s->end = SUPERVISOR_END_POWEROFF;
+		s->exit_code = 0;
+	} else {
+		s->exit_code = 128 + info->si_status;
+	}
+}
+
+static int on_leader(struct event_loop *loop, int fd, uint32_t events, void *userdata)
+{
+	struct supervisor *s = userdata;
+	siginfo_t info = {};
+
+	if (waitid((idtype_t)P_PIDFD, (id_t)fd, &info, WEXITED) < 0)
+		return errno == EINTR ? 0 : -errno;
+	take_exit(s, &info);
+	event_remove_fd(loop, fd);
+	(void)close(take_fd(&s->leader_fd));
+	s->leader = 0;
+	event_exit(loop, 0);
+	return 0;
+}
+
+static uint64_t read_starttime(pid_t pid)
+{
+	autofree char *text = NULL;
+	char path[32];
+	uint64_t value = 0;
+	char *field;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (io_read_file_at(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return 0;
+	/* The name in parentheses may hold anything: fields are counted behind the last one. */
+	field = strrchr(text, ')');
+	for (int i = 2; field && i < 22; i++)
+		field = strchr(field + 1, ' ');
+	if (field)
+		value = strtoull(field + 1, NULL, 10);
+	return value;
+}
+
+static char *read_boot_id(void)
+{
+	char *text = NULL;
+
+	if (io_read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, NULL) < 0)
+		return NULL;
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+/* The parts of the state that a boot finds out. */
+static int describe_boot(struct supervisor *s)
+{
+	struct machine_state *state = &s->state;
+	const struct host_facts *facts = &s->host.facts;
+
+	state->leader = s->leader;
+	state->leader_starttime = read_starttime(s->leader);
+	state->uid_shift = facts->uid_shift;
+	state->uid_range = facts->has_user_namespace ? facts->uid_range : 0;
+	state->boots++;
+	state->nix_generation = facts->store_generation;
+	if (str_replace(&state->uuid, facts->uuid) < 0 ||
+	    str_replace(&state->os, facts->image_os) < 0 ||
+	    str_replace(&state->init, facts->init) < 0 ||
+	    str_replace(&state->nix_system, facts->store_system) < 0 ||
+	    str_replace(&state->nix_store,
+			facts->store_system ? store_mode_name(s->spec->store) : NULL) < 0 ||
+	    str_replace(&state->interface, s->host.has_interface ? facts->network.link : NULL) < 0)
+		return log_oom();
+	return 0;
+}
+
+static int describe_machine(struct supervisor *s)
+{
+	struct machine_state *state = &s->state;
+	const struct spec *spec = s->spec;
+
+	*state = (struct machine_state){
+		.name = strdup(spec->machine),
+		.phase = MACHINE_PHASE_STARTING,
+		.supervisor = getpid(),
+		.boot_id = read_boot_id(),
+		.since_us = time_realtime_us(),
+		.image = strdup(spec->directory),
+		.cgroup = str_printf("/redd/%s", spec->machine),
+		.managed = spec->managed,
+		.ephemeral = spec->ephemeral,
+		.booted = spec->start == SPEC_START_BOOT,
+		.private_network = spec->private_network,
+		.stop_timeout_us = spec->stop_timeout_us,
+	};
+	return state->name && state->boot_id && state->image && state->cgroup ? 0 : log_oom();
+}
+
+static int watch_boot(struct supervisor *s)
+{
+	int r = describe_boot(s);
+
+	if (r >= 0)
+		r = event_add_fd(s->loop, s->leader_fd, EPOLLIN, on_leader, s);
+	if (r < 0)
+		return log_errno(r, "watch machine %s", s->spec->machine);
+	r = console_connect(s->console, take_fd(&s->pty_fd));
+	return r < 0 ? r : notify_watch(s);
+}
+
+static void boot_decide_ready(struct supervisor *s)
+{
+	int wish = s->spec->notify_ready;
+
+	s->expects_ready = wish > 0 || (wish < 0 && s->spec->start == SPEC_START_BOOT &&
+					s->host.facts.init_notifies);
+	if (s->expects_ready)
+		(void)supervisor_write_state(s, MACHINE_PHASE_STARTING);
+	else
+		supervisor_set_ready(s);
+}
+
+/* One boot from beginning to end. Afterwards s->end tells how it ended. */
+static int boot_once(struct supervisor *s)
+{
+	int r;
+
+	s->end = SUPERVISOR_END_NONE;
+	s->is_ready = false;
+	s->is_stopping = false;
+	s->boot_us = time_monotonic_us();
+	generation_watch(s);
+	mark(s, "started");
+	r = boot_machine(s);
+	if (r >= 0)
+		r = watch_boot(s);
+	if (r >= 0) {
+		network_boot(s->network);
+		boot_decide_ready(s);
+		r = event_run(s->loop);
+	}
+	event_disarm_timer(s->loop, &s->stop_timer);
+	if (s->was_forced && s->end == SUPERVISOR_END_EXITED)
+		s->end = SUPERVISOR_END_REBOOT;
+	s->was_forced = false;
+	notify_unwatch(s);
+	console_disconnect(s->console);
+	if (s->leader_fd >= 0)
+		event_remove_fd(s->loop, s->leader_fd);
+	s->state.leader = 0;
+	network_down(s->network);
+	boot_undo(s);
+	return r;
+}
+
+static bool is_looping(struct supervisor *s)
+{
+	if (time_monotonic_us() - s->boot_us >= QUICK_BOOT_US)
+		s->quick_boots = 0;
+	return ++s->quick_boots > QUICK_BOOTS_MAX;
+}
+
+static void mark_end(struct supervisor *s)
+{
+	autofree char *text = NULL;
+
+	if (s->end == SUPERVISOR_END_REBOOT)
+		text = strdup("rebooting");
+	else if (s->end == SUPERVISOR_END_POWEROFF)
+		text = strdup("powered off");
+	else if (s->exit_code > 128)
+		text = str_printf("killed by signal %s", signal_to_name(s->exit_code - 128));
+	else
+		text = str_printf("exited with status %d", s->exit_code);
+	if (!text)
+		return;
+	/* The caller of `start` still waits. */
+	if (s->start_fd >= 0 && s->end != SUPERVISOR_END_REBOOT)
+		(void)log_error(-ECHILD, "machine %s %s before it was ready", s->spec->machine,
+				text);
+	else
+		mark(s, text);
+}
+
+static int boot_repeatedly(struct supervisor *s)
+{
+	for (;;) {
+		int r = boot_once(s);
+
+		if ((r >= 0 || s->plan_reached_exec) &&
+		    generation_roll_back(s, s->state.nix_system)) {
+			(void)supervisor_write_state(s, MACHINE_PHASE_STARTING);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		mark_end(s);
+		if (s->end != SUPERVISOR_END_REBOOT || s->wants_no_reboot)
+			return s->end == SUPERVISOR_END_REBOOT ? 0 : s->exit_code;
+		if (is_looping(s)) {
+			return log_error(-ELOOP,
+					 "machine %s reboots again and again, giving up: "
+					 "see redd logs %s",
+					 s->spec->machine, s->spec->machine);
+		}
+		(void)supervisor_write_state(s, MACHINE_PHASE_STARTING);
+	}
+}
+
+static int claim(struct supervisor *s)
+{
+	const char *name = s->spec->machine;
+	int r;
+
+	s->machine_dir = machine_claim(name, &s->machine_lock_fd);
+	if (s->machine_dir == -EEXIST)
+		return log_error(-EEXIST, "machine %s is running already: see redd status %s", name,
+				 name);
+	if (s->machine_dir < 0)
+		return log_errno(s->machine_dir, "claim the name %s in " MACHINE_RUN_DIR, name);
+	s->image_fd = image_open(s->image);
+	if (s->image_fd < 0)
+		return log_errno(s->image_fd, "open the image %s", s->image->path);
+	r = image_lock(s->image, s->spec->read_only || s->spec->ephemeral, &s->image_lock);
+	if (r == -EBUSY)
+		return log_error(r,
+				 "%s is in use by another machine or being changed; a throw-away "
+				 "copy can be run beside it with -x if it is not written to",
+				 s->image->path);
+	return r < 0 ? log_errno(r, "lock the image %s", s->image->path) : 0;
+}
+
+static int open_watchers(struct supervisor *s)
+{
+	int r = event_loop_new(&s->loop);
+
+	if (r < 0)
+		return log_errno(r, "make the event loop");
+	r = block_signals(s);
+	if (r >= 0)
+		r = event_add_fd(s->loop, s->signal_fd, EPOLLIN, on_signal, s);
+	if (r < 0)
+		return log_errno(r, "watch signals");
+	/* What only a command needs is no reason to keep a log of its output. */
+	if (s->spec->managed || s->spec->start == SPEC_START_BOOT)
+		(void)consolelog_open(s->spec->machine, &s->log);
+	r = console_new(s, &s->console);
+	if (r >= 0)
+		r = network_new(s, &s->network);
+	return r < 0 ? r : control_server_new(s, &s->control);
+}
+
+static void let_go(struct supervisor *s)
+{
+	control_server_free(s->control);
+	network_free(s->network);
+	console_free(s->console);
+	if (s->signal_fd >= 0)
+		(void)close(s->signal_fd);
+	event_loop_free(s->loop);
+	if (s->log)
+		start_report_log(s);
+	consolelog_close(s->log);
+	s->log = NULL;
+	image_lock_release(&s->image_lock);
+	if (s->image_fd >= 0)
+		(void)close(s->image_fd);
+	if (s->machine_dir >= 0)
+		(void)machine_release(s->spec->machine, s->machine_dir);
+	if (s->machine_dir >= 0)
+		(void)close(s->machine_dir);
+	if (s->machine_lock_fd >= 0)
+		(void)close(s->machine_lock_fd);
+	(void)close(s->mount_ns_fd);
+	machine_state_done(&s->state);
+}
+
+int supervisor_live(struct supervisor *s)
+{
+	int r;
+
+	/* Nothing of this process may be read by a guest before its program replaces it (X03). */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	/* The caller's taste must not hide /run/host or a new mount point from the machine. */
+	(void)umask(022);
+	s->asker_fd = -1;
+	s->mount_ns_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (s->mount_ns_fd < 0)
+		return log_errno(-errno, "open /proc/self/ns/mnt; is /proc mounted?");
+	s->image_fd = s->machine_dir = s->machine_lock_fd = s->signal_fd = -1;
+	s->pty_fd = s->leader_fd = s->report_fd = -1;
+	s->image_lock = IMAGE_LOCK_NONE;
+	s->stop_timer.due_us = USEC_INFINITY;
+	s->ask_timer.due_us = USEC_INFINITY;
+	s->quiet_timer.due_us = USEC_INFINITY;
+	s->ready_timer.due_us = USEC_INFINITY;
+	r = claim(s);
+	if (r >= 0)
+		r = describe_machine(s);
+	if (r >= 0)
+		r = open_watchers(s);
+	if (r >= 0)
+		r = boot_repeatedly(s);
+	if (r == -ENOSYS)
+		log_hint(SUPERVISE_OLD_KERNEL);
+	let_go(s);
+	return r;
+}
+
+/* A command that can't be executed, in the numbers that shells use. */
+static int exit_code_of_failure(const struct supervisor *s, int error)
+{
+	if (s->spec->start == SPEC_START_BOOT || s->start_error == 0 || !s->plan_reached_exec)
+		return error;
+	return error == -ENOENT || error == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+int supervise_run(const struct spec *spec, const struct image *image)
+{
+	struct supervisor s = {.spec = spec, .image = image, .start_fd = -1};
+	int r = fd_reserve_stdio();
+
+	if (r < 0)
+		return log_errno(r, "open /dev/null for closed standard descriptors");
+	r = supervisor_live(&s);
+	return r < 0 ? exit_code_of_failure(&s, r) : r;
+}
+
+int supervise_explain(const struct spec *spec, const struct image *image)
+{
+	autoclose int image_fd = image_open(image);
+	autoplan struct plan plan = {};
+	struct host_facts facts = {};
+	int r;
+
+	if (image_fd < 0)
+		return log_errno(image_fd, "open the image %s", image->path);
+	r = host_look(spec, image_fd, &facts);
+	if (r >= 0)
+		r = host_plan(spec, &facts, &plan);
+	if (r >= 0)
+		plan_print(&plan, stdout);
+	host_facts_done(&facts);
+	return r;
+}

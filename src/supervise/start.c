@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `redd start`: the supervisor in a process of its own. A pipe joins the two until the machine is
+ * ready: what the supervisor has to say goes through it, a lone NUL byte says "ready", end of file
+ * without it is failure. Afterwards the supervisor has no tie to its caller.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "kernel/sys.h"
+#include "lib/fd.h"
+#include "lib/io.h"
+#include "lib/str.h"
+#include "lib/time.h"
+#include "log/log.h"
+#include "supervise/internal.h"
+
+#define TAIL_LINES 10
+/* A line of its own on the pipe: the machine got as far as having a console log. */
+#define HAS_LOG 'T'
+/* To kill one generation and make the next. */
+#define ROLLBACK_EXTRA_US (10 * USEC_PER_SEC)
+
+/* What a line begins with on the pipe: '0' + level. */
+static void pipe_sink(enum log_level level, const char *line, void *userdata)
+{
+	const struct supervisor *s = userdata;
+	char head = (char)('0' + level);
+
+	if (s->start_fd >= 0) {
+		(void)io_write_all(s->start_fd, &head, 1);
+		(void)io_write_all(s->start_fd, line, strlen(line));
+		(void)io_write_all(s->start_fd, "\n", 1);
+	}
+	/* In the log too: why a start failed is asked again later. */
+	if (s->log)
+		consolelog_mark(s->log, line);
+}
+
+void start_report_ready(struct supervisor *s)
+{
+	if (s->start_fd < 0)
+		return;
+	(void)io_write_all(s->start_fd, "", 1);
+	(void)close(take_fd(&s->start_fd));
+}
+
+void start_report_log(struct supervisor *s)
+{
+	if (s->start_fd >= 0)
+		(void)io_write_all(s->start_fd, (const char[]){HAS_LOG, '\n'}, 2);
+}
+
+/* What the caller had open, a lock or a pipe, is not ours to hold as long as the machine runs. */
+static int close_inherited(int keep)
+{
+	int r = keep > 3 ? sys_close_range(3, (unsigned)keep - 1, 0) : 0;
+
+	return r < 0 ? r : sys_close_range((unsigned)keep + 1, ~0U, 0);
+}
+
+static int detach(int start_fd)
+{
+	int r = close_inherited(start_fd);
+	autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (r < 0)
+		return log_errno(r, "close the caller's descriptors");
+	if (null < 0)
+		return log_errno(-errno, "open /dev/null");
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(null, fd) < 0)
+			return log_errno(-errno, "let go of the terminal");
+	(void)setsid();
+	return chdir("/") < 0 ? log_errno(-errno, "change to /") : 0;
+}
+
+static void __attribute__((noreturn)) be_supervisor(struct supervisor *s)
+{
+	int r;
+
+	log_set_sink(pipe_sink, s);
+	(void)prctl(PR_SET_NAME, "redd-supervisor");
+	r = detach(s->start_fd);
+	if (r == -ENOSYS)
+		log_hint(SUPERVISE_OLD_KERNEL);
+	if (r >= 0)
+		r = supervisor_live(s);
+	_exit(r < 0 ? 1 : 0);
+}
+
+/* One line of the supervisor's, printed as if it were ours. */
+static void print_line(const char *line)
+{
+	static void (*const levels[])(const char *, ...) = {
+		NULL,
+		log_warning,
+		log_info,
+		log_debug,
+	};
+	unsigned level = (unsigned)(line[0] - '0');
+
+	if (level >= 1 && level <= 3)
+		levels[level]("%s", line + 1);
+	else
+		(void)log_error(-EIO, "%s", line[0] ? line + 1 : line);
+}
+
+/* Prints the whole lines in `text` and keeps the rest; true when the NUL of "ready" is there. */
+static bool take_text(struct buf *text, bool *has_log)
+{
+	char *line = text->data;
+	char *limit = text->data + text->size;
+	char *end;
+
+	while ((end = memchr(line, '\n', (size_t)(limit - line)))) {
+		*end = '\0';
+		if (*line == HAS_LOG)
+			*has_log = true;
+		else
+			print_line(line);
+		line = end + 1;
+	}
+	text->size = (size_t)(limit - line);
+	memmove(text->data, line, text->size);
+	return memchr(text->data, '\0', text->size) != NULL;
+}
+
+/* 0 ready, -EIO failed (said), -ETIMEDOUT. */
+static int wait_ready(int fd, uint64_t timeout_us, bool *has_log)
+{
+	uint64_t now = time_monotonic_us();
+	uint64_t due = timeout_us > USEC_INFINITY - now ? USEC_INFINITY : now + timeout_us;
+	autobuf struct buf text = {};
+
+	for (;;) {
+		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+		int wait_ms = due == USEC_INFINITY ? -1
+			      : due <= now	   ? 0
+					   : (int)MIN((due - now) / USEC_PER_MSEC + 1, 1000000U);
+		char data[1024];
+		ssize_t n;
+
+		if (poll(&poll_fd, 1, wait_ms) == 0 && time_monotonic_us() >= due)
+			return -ETIMEDOUT;
+		now = time_monotonic_us();
+		if (!poll_fd.revents)
+			continue;
+		n = read(fd, data, sizeof(data));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -EIO;
+		buf_add(&text, data, (size_t)n);
+		if (text.error < 0)
+			return text.error;
+		if (take_text(&text, has_log))
+			return 0;
+	}
+}
+
+static void print_tail(const char *machine)
+{
+	autofree char *tail = consolelog_tail(machine, TAIL_LINES);
+
+	if (!str_is_empty(tail))
+		(void)fprintf(stderr, "The last lines of its console (all: redd logs %s):\n%s%s",
+			      machine, tail, str_has_suffix(tail, "\n") ? "" : "\n");
+}
+
+/* A generation that fails is followed by the one before it. */
+static uint64_t time_to_wait(const struct spec *spec)
+{
+	uint64_t once = spec->ready_timeout_us;
+
+	return !spec->nix_rollback || once > USEC_INFINITY / 2 - ROLLBACK_EXTRA_US
+		       ? once
+		       : 2 * once + ROLLBACK_EXTRA_US;
+}
+
+static int follow(const struct spec *spec, int fd)
+{
+	bool has_log = false;
+	char span[64];
+	int r = wait_ready(fd, time_to_wait(spec), &has_log);
+
+	if (r == -ETIMEDOUT)
+		return log_error(r,
+				 "machine %s has not said within %s that it is ready; it is left "
+				 "running: see redd logs %s",
+				 spec->machine,
+				 time_format_span(spec->ready_timeout_us, span, sizeof(span)),
+				 spec->machine);
+	if (r < 0 && has_log)
+		print_tail(spec->machine);
+	return r;
+}
+
+int supervise_start(const struct spec *spec, const struct image *image)
+{
+	struct supervisor s = {.spec = spec, .image = image};
+	int ends[2];
+	pid_t pid;
+	int r;
+
+	if (fd_reserve_stdio() < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return log_errno(-errno, "make a pipe to the supervisor");
+	pid = fork();
+	if (pid < 0)
+		return log_errno(-errno, "start the supervisor");
+	s.start_fd = ends[1];
+	if (pid == 0) {
+		(void)close(ends[0]);
+		be_supervisor(&s);
+	}
+	(void)close(ends[1]);
+	r = follow(spec, ends[0]);
+	(void)close(ends[0]);
+	/* Everything is given back once the supervisor has ended. */
+	if (r < 0 && r != -ETIMEDOUT)
+		(void)waitpid(pid, NULL, 0);
+	return r;
+}

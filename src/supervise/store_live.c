@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A later generation's paths in a machine that runs: another /nix/store, with the paths of the
+ * generations since its boot and of the new one, is put over the one that it has. It is made by the
+ * ops that make the first, in a child of the caller's, which then enters the machine's mount
+ * namespace; there it looks up nothing. Must never take the guest's word for which paths it may
+ * see. Caller's side.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "child/child.h"
+#include "host/host.h"
+#include "host/store.h"
+#include "kernel/sys.h"
+#include "lib/macro.h"
+#include "lib/path.h"
+#include "lib/str.h"
+#include "log/log.h"
+#include "machine/leader.h"
+#include "machine/registry.h"
+#include "nix/nix.h"
+#include "supervise/supervise.h"
+
+struct live {
+	const struct machine_state *machine;
+	const char *system;
+	int root_fd;   /* the machine's root directory */
+	int inside_fd; /* its /nix/store */
+	int mnt_ns_fd;
+	int slots[PLAN_SLOT_COUNT];
+	struct host_facts facts;
+	struct plan plan;
+};
+
+static void live_init(struct live *live, const struct machine_state *machine, const char *system)
+{
+	*live = (struct live){
+		.machine = machine,
+		.system = system,
+		.root_fd = -1,
+		.inside_fd = -1,
+		.mnt_ns_fd = -1,
+		.facts.has_user_namespace = machine->uid_range > 0,
+		.facts.uid_shift = machine->uid_range > 0 ? machine->uid_shift : 0,
+		.facts.uid_range = machine->uid_range,
+	};
+	for (int i = 0; i < PLAN_SLOT_COUNT; i++)
+		live->slots[i] = -1;
+	live->slots[PLAN_SLOT_CWD] = AT_FDCWD;
+}
+
+static void live_done(struct live *live)
+{
+	const int fds[] = {live->root_fd, live->inside_fd, live->mnt_ns_fd};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+	for (int i = 0; i < PLAN_SLOT_COUNT; i++)
+		if (live->slots[i] >= 0)
+			(void)close(live->slots[i]);
+	plan_done(&live->plan);
+	host_facts_done(&live->facts);
+}
+
+static int open_namespace(const struct leader *leader, const char *name)
+{
+	return (int)SYS_RESULT(openat(leader->proc_fd, name, O_RDONLY | O_CLOEXEC));
+}
+
+static int open_guest(struct live *live)
+{
+	autoleader struct leader leader = {};
+	int r = leader_open(live->machine, &leader);
+
+	if (r < 0)
+		return r;
+	live->root_fd = leader_open_root(&leader);
+	live->mnt_ns_fd = open_namespace(&leader, "ns/mnt");
+	if (live->root_fd < 0 || live->mnt_ns_fd < 0)
+		return MIN(live->root_fd, live->mnt_ns_fd);
+	live->inside_fd = path_open_in_root(live->root_fd, NIX_STORE_DIR, O_PATH | O_DIRECTORY);
+	if (live->inside_fd < 0 || !live->facts.has_user_namespace)
+		return MIN(live->inside_fd, 0);
+	live->slots[PLAN_SLOT_USERNS] = open_namespace(&leader, "ns/user");
+	return MIN(live->slots[PLAN_SLOT_USERNS], 0);
+}
+
+static bool sees_all(const struct live *live, const struct nix_closure *closure)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < closure->count; i++)
+		if (fstatat(live->inside_fd, closure->names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return false;
+	return true;
+}
+
+static int add_names(struct live *live, const struct nix_closure *closure, char ***all)
+{
+	struct stat st;
+	int r = 0;
+
+	for (size_t i = 0; i < closure->count && r >= 0; i++) {
+		const char *name = closure->names[i];
+
+		if (!strv_contains(*all, name) &&
+		    fstatat(live->slots[PLAN_SLOT_STORE], name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			r = strv_add(all, name);
+	}
+	return r;
+}
+
+/* What a generation in between had may be in use; what of it is gone from the store can't be. */
+static int add_system(struct live *live, const char *system, char ***all)
+{
+	autoclosure struct nix_closure closure = {};
+
+	return nix_closure_read(system, &closure) < 0 ? 0 : add_names(live, &closure, all);
+}
+
+/* The profile can't be changed from inside: it is the host's word. */
+static int add_generations(struct live *live, char ***all)
+{
+	struct nix_generation *list = NULL;
+	size_t count = 0;
+	int r = add_system(live, live->machine->nix_system, all);
+
+	/* Without a profile, what it booted is all there was. */
+	if (live->machine->nix_generation == 0 ||
+	    nix_generations_list(live->machine->name, &list, &count) < 0)
+		return r;
+	for (size_t i = 0; i < count && r >= 0; i++)
+		if (list[i].number > live->machine->nix_generation && list[i].store_path &&
+		    !streq(list[i].store_path, live->system))
+			r = add_system(live, list[i].store_path, all);
+	nix_generations_free(list, count);
+	return r;
+}
+
+/* 1: the machine sees everything already. */
+static int read_paths(struct live *live)
+{
+	autoclosure struct nix_closure closure = {}, all = {};
+	int r = nix_closure_read(live->system, &closure);
+
+	if (r < 0)
+		return r;
+	if (sees_all(live, &closure))
+		return 1;
+	live->slots[PLAN_SLOT_STORE] =
+		(int)SYS_RESULT(open(NIX_STORE_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC));
+	if (live->slots[PLAN_SLOT_STORE] < 0)
+		return log_errno(live->slots[PLAN_SLOT_STORE], "open " NIX_STORE_DIR);
+	r = add_generations(live, &all.names);
+	if (r >= 0)
+		r = add_names(live, &closure, &all.names);
+	if (r < 0)
+		return log_oom();
+	all.count = strv_length(all.names);
+	return store_facts_look(live->slots[PLAN_SLOT_STORE], live->system, &all, &live->facts);
+}
+
+static int make_plan(struct live *live)
+{
+	const enum plan_stage setup = PLAN_STAGE_SETUP;
+
+	PLAN_ADD(&live->plan, .kind = PLAN_OP_UNSHARE, .stage = setup, .flags = CLONE_NEWNS);
+	PLAN_ADD(&live->plan, .kind = PLAN_OP_PROPAGATE, .stage = setup, .number = MS_SLAVE);
+	/* What is attached in a namespace of the guest's is not locked there by that. */
+	(void)store_plan_tree(SPEC_STORE_CLOSURE, &live->facts, true, &live->plan);
+	plan_finish(&live->plan);
+	return live->plan.error < 0 ? log_oom() : 0;
+}
+
+static int make_tree(struct live *live)
+{
+	struct child_context context = {.plan = &live->plan, .slots = live->slots};
+	int r = child_run_stage(&context, PLAN_STAGE_OPEN);
+
+	if (r >= 0)
+		r = child_run_stage(&context, PLAN_STAGE_SETUP);
+	if (r < 0)
+		return log_errno(r, "make the new /nix/store of machine %s: step \"%s\" failed",
+				 live->machine->name,
+				 plan_op_name(live->plan.ops[context.current_op].kind));
+	return 0;
+}
+
+static int attach_tree(struct live *live)
+{
+	int r = (int)SYS_RESULT(setns(live->mnt_ns_fd, CLONE_NEWNS));
+
+	if (r >= 0)
+		r = sys_move_mount(live->slots[PLAN_SLOT_STORE_TREE], "", live->inside_fd, "",
+				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	return r < 0 ? log_errno(r, "put the new store paths into machine %s", live->machine->name)
+		     : 0;
+}
+
+static int add_paths(struct live *live)
+{
+	int r = read_paths(live);
+
+	if (r != 0)
+		return MIN(r, 0);
+	r = make_plan(live);
+	if (r >= 0)
+		r = make_tree(live);
+	return r < 0 ? r : attach_tree(live);
+}
+
+/* In the guest's own file system: as its root, and by the op that made it at the boot. */
+static void set_link(struct live *live)
+{
+	struct plan_op op;
+	struct child_context context = {.slots = live->slots};
+	int r;
+
+	store_fill_link(&op, live->system, live->facts.uid_shift);
+	live->slots[op.at] = take_fd(&live->root_fd);
+	r = child_op_handlers[op.kind](&context, &op);
+	if (r < 0 && r != -EROFS)
+		log_warning_errno(r, "point " NIX_STATE_DIR "/profiles/system of machine %s to %s",
+				  live->machine->name, live->system);
+}
+
+static int work(struct live *live)
+{
+	int r = open_guest(live);
+
+	if (r < 0)
+		return log_errno(r, "look into machine %s", live->machine->name);
+	if (streq(live->machine->nix_store, "closure"))
+		r = add_paths(live);
+	/* With the daemon its profiles are the host's: there is nothing to point anew. */
+	if (r >= 0 && !streq(live->machine->nix_store, "daemon"))
+		set_link(live);
+	return r;
+}
+
+int supervise_add_store_paths(const struct machine_state *machine, const char *system)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return log_errno(-errno, "make a process to mount with");
+	if (pid == 0) {
+		struct live live;
+		int r;
+
+		live_init(&live, machine, system);
+		r = work(&live);
+		live_done(&live);
+		_exit(r < 0);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status == 0 ? 0 : -EIO;
+}
