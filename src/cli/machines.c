@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Finding running machines and talking to their supervisors. Caller's side. */
+#include "cli/machines.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "host/host.h"
+#include "image/image.h"
+#include "image/remove.h"
+#include "lib/fd.h"
+#include "lib/str.h"
+#include "log/log.h"
+#include "machine/addresses.h"
+#include "machine/control.h"
+#include "machine/registry.h"
+
+static const char *nearest_running(const char *name, struct machine_state *list, size_t count)
+{
+	const char **names = calloc(count + 1, sizeof(*names)), *near;
+
+	if (!names)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		names[i] = list[i].name;
+	near = str_nearest(name, names);
+	free(names);
+	return near;
+}
+
+static void hint_missing(const char *name)
+{
+	struct machine_state *list = NULL;
+	struct image *image = NULL;
+	size_t count = 0;
+	const char *near = NULL;
+
+	if (machine_list(&list, &count) >= 0)
+		near = nearest_running(name, list, count);
+	if (image_find(name, &image) >= 0)
+		log_hint("there is an image of that name: redd start %s", name);
+	else if (near)
+		log_hint("did you mean '%s'?", near);
+	else
+		log_hint("redd list shows the machines that run");
+	image_free(image);
+	machine_list_free(list, count);
+}
+
+void cli_clean_dead(void)
+{
+	/* The directory of a machine is the last that its supervisor gives back. */
+	if (geteuid() != 0 || machine_clean_dead() <= 0)
+		return;
+	host_clean_leftovers();
+	(void)image_clean_leftovers();
+}
+
+int cli_find_machine(const char *name, struct machine_state *ret)
+{
+	int r = machine_find(name, ret);
+
+	if (r >= 0)
+		return 0;
+	cli_clean_dead();
+	if (r != -ESRCH)
+		return log_errno(r, "look up machine %s", name);
+	(void)log_error(r, "no machine '%s' is running", name);
+	hint_missing(name);
+	return r;
+}
+
+static int say_remote(const char *machine, const char *method, const char *error)
+{
+	if (streq(error, CONTROL_INTERFACE ".NotAvailable"))
+		return log_error(-EOPNOTSUPP, "%s: not available for machine %s", method, machine);
+	return log_error(-EREMOTE, "%s: the supervisor of machine %s says %s", method, machine,
+			 error);
+}
+
+int cli_call_supervisor(const char *machine, const char *method, struct json_object *parameters)
+{
+	struct json_object *reply = NULL;
+	autofree char *error = NULL;
+	autoclose int fd = control_connect(machine);
+	int r = fd < 0 ? fd : control_call(fd, method, parameters, &reply, &error);
+
+	json_object_put(parameters);
+	json_object_put(reply);
+	if (r == -EREMOTE && error)
+		return say_remote(machine, method, error);
+	/* Between our look and the call it may have ended: the wish has come true then. */
+	return r < 0 ? log_errno(r, "call the supervisor of machine %s", machine) : 0;
+}
+
+int cli_for_each(const struct cli *cli, int argc, char *argv[],
+		 int (*fn)(const struct cli *cli, const char *name))
+{
+	int result = 0;
+
+	for (int i = 1; i < argc; i++) {
+		int r = fn(cli, argv[i]);
+
+		result = r < 0 ? r : result;
+	}
+	return cli_exit_code(result);
+}
+
+void cli_find_addresses(const struct machine_state *machine, bool all, char ***ret)
+{
+	autostrv char **asked = NULL;
+
+	for (char **address = machine->addresses; address && *address; address++)
+		(void)strv_add(ret, *address);
+	/* Asking takes a process in the machine's namespace. */
+	if (*ret && !all)
+		return;
+	(void)machine_get_addresses(machine, &asked);
+	for (char **address = asked; address && *address; address++)
+		if (!strv_contains(*ret, *address))
+			(void)strv_add(ret, *address);
+}
