@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An archive, compressed or not, from bytes to files: decompression, the tar format and the
+ * unpacker, in a fresh directory each time. Aborts when something appears beside the directory.
+ */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/fs.h"
+#include "transfer/decode.h"
+#include "transfer/unpack.h"
+
+#define UNPACKED_MAX (8 * 1024 * 1024)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int memory_file(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("input", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET) != 0)
+		abort();
+	return fd;
+}
+
+static void unpack_bytes(const uint8_t *data, size_t size, int root_fd)
+{
+	const struct unpack_options options = {.root_fd = root_fd, .limit_bytes = UNPACKED_MAX};
+	struct transfer_stats stats = {};
+	struct failure failure = {};
+	autoclose int fd = memory_file(data, size);
+	struct decode *decode = NULL;
+	struct source source;
+	int r = -1;
+
+	if (source_open(&source, fd, NULL) < 0)
+		return;
+	if (decode_start(&source, &failure, &decode) == 0)
+		r = unpack_tree(decode, &options, &stats, &failure);
+	decode_free(decode);
+	source_done(&source);
+	if (r < 0 && failure.error >= 0)
+		abort(); /* failed without a word */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char folder[] = "/tmp/fuzz-tar.XXXXXX";
+	autoclose int fd = -1;
+	autoclose int root = -1;
+
+	if (!mkdtemp(folder))
+		abort();
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || mkdirat(fd, "root", 0755) < 0)
+		abort();
+	root = openat(fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unpack_bytes(data, size, root);
+	if (fs_remove_tree_at(fd, "root") < 0 || rmdir(folder) < 0)
+		abort(); /* not empty: it escaped */
+	return 0;
+}

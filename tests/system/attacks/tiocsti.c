@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Input for whoever reads the terminal next: T01. Prints how many bytes got in. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(void)
+{
+	static const char *const names[] = {"/dev/tty", "/dev/console", "/dev/pts/0", "/dev/pts/1",
+					    "/proc/self/fd/0"};
+	int pushed = 0, opened = 3;
+
+	for (int i = 0; i < 8; i++) {
+		int fd = i < 3 ? i : open(names[i - 3], O_RDWR | O_NOCTTY);
+		char line[] = {2, 'x'};
+
+		opened += i >= 3 && fd >= 0;
+		for (const char *c = "touch /pwned\n"; *c; c++) {
+			pushed += syscall(SYS_ioctl, fd, TIOCSTI, c) == 0;
+			pushed += syscall(SYS_ioctl, fd, TIOCSTI | (1UL << 32), c) == 0;
+			pushed += syscall(SYS_ioctl, fd, TIOCSTI | (0xffffffffUL << 32), c) == 0;
+		}
+		pushed += syscall(SYS_ioctl, fd, TIOCLINUX, line) == 0;
+		pushed += syscall(SYS_ioctl, fd, TIOCLINUX | (1UL << 32), line) == 0;
+#ifdef __x86_64__
+		{
+			/* The 32-bit door: ioctl is 54 of i386. */
+			long r = 54;
+			static char byte = 'x';
+
+			__asm__ volatile("int $0x80"
+					 : "+a"(r)
+					 : "b"(fd), "c"(TIOCSTI), "d"(&byte)
+					 : "memory");
+			pushed += r == 0;
+			pushed += syscall(0x40000000 | 514, fd, TIOCSTI, &byte) == 0; /* x32 */
+		}
+#endif
+	}
+	printf("pushed %d through %d\n", pushed, opened);
+	return pushed;
+}

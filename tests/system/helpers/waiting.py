@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Waiting for something to become true, with a bound and a name for what did not."""
+
+import time
+
+
+def wait_until(condition, what, timeout_s=30, interval_s=0.05):
+    """The first true value of condition()."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout_s} s")
+        time.sleep(interval_s)

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * plan_verify() accepts the least plan there is, and refuses it with each of its rules broken:
+ * every row is that plan with one op taken out, put in, moved or changed.
+ */
+#include <sched.h>
+
+#include "check.h"
+#include "plan/plan.h"
+
+#define SETUP PLAN_STAGE_SETUP
+#define OUTER PLAN_STAGE_OUTER
+#define INNER PLAN_STAGE_INNER
+
+/* The positions that the rows below speak of. */
+enum {
+	AT_OPEN,
+	AT_UNSHARE,
+	AT_CLONE_OUTER,
+	AT_ATTRIBUTES,
+	AT_AWAIT,
+	AT_RELEASE,
+	AT_PERMIT,
+	AT_NAMESPACES,
+	AT_ANNOUNCE,
+	AT_WAIT,
+	AT_CLONE_INNER,
+	AT_REBASE,
+	AT_PROC,
+	AT_ATTACH,
+	AT_PTY,
+	AT_PIVOT,
+	AT_STDIO,
+	AT_BOUNDING,
+	AT_AWAIT_PERMIT,
+	AT_SECCOMP,
+	AT_SETUSER,
+	AT_EXEC,
+	AT_COUNT,
+};
+
+static const struct plan_op least[AT_COUNT] = {
+	[AT_OPEN] = {PLAN_OP_OPEN_TREE, PLAN_STAGE_OPEN, .in = PLAN_SLOT_IMAGE,
+		     .out = PLAN_SLOT_ROOT},
+	[AT_UNSHARE] = {PLAN_OP_UNSHARE, SETUP},
+	[AT_CLONE_OUTER] = {PLAN_OP_CLONE_OUTER, SETUP, .out = PLAN_SLOT_USERNS},
+	[AT_ATTRIBUTES] = {PLAN_OP_SETATTR, SETUP, .in = PLAN_SLOT_ROOT, .ns = PLAN_SLOT_USERNS},
+	[AT_AWAIT] = {PLAN_OP_AWAIT, SETUP},
+	[AT_RELEASE] = {PLAN_OP_RELEASE, SETUP, .in = PLAN_SLOT_ROOT},
+	[AT_PERMIT] = {PLAN_OP_PERMIT, SETUP},
+	[AT_NAMESPACES] = {PLAN_OP_UNSHARE, OUTER},
+	[AT_ANNOUNCE] = {PLAN_OP_ANNOUNCE, OUTER},
+	[AT_WAIT] = {PLAN_OP_WAIT, OUTER, .out = PLAN_SLOT_ROOT},
+	[AT_CLONE_INNER] = {PLAN_OP_CLONE_INNER, OUTER, .in = PLAN_SLOT_CGROUP_LEAF},
+	[AT_REBASE] = {PLAN_OP_REBASE, INNER, .out = PLAN_SLOT_ROOT},
+	[AT_PROC] = {PLAN_OP_NEW_FS, INNER, .out = PLAN_SLOT_PROC},
+	[AT_ATTACH] = {PLAN_OP_ATTACH, INNER, .in = PLAN_SLOT_PROC, .at = PLAN_SLOT_ROOT},
+	[AT_PTY] = {PLAN_OP_OPEN_PTY, INNER, .out = PLAN_SLOT_PTY_SLAVE},
+	[AT_PIVOT] = {PLAN_OP_PIVOT, INNER, .in = PLAN_SLOT_ROOT},
+	[AT_STDIO] = {PLAN_OP_STDIO, INNER, .in = PLAN_SLOT_PTY_SLAVE},
+	[AT_BOUNDING] = {PLAN_OP_BOUNDING, INNER},
+	[AT_AWAIT_PERMIT] = {PLAN_OP_AWAIT_PERMIT, INNER},
+	[AT_SECCOMP] = {PLAN_OP_SECCOMP, INNER},
+	[AT_SETUSER] = {PLAN_OP_SETUSER, INNER},
+	[AT_EXEC] = {PLAN_OP_EXEC, INNER},
+};
+
+enum change { DROP, INSERT, MOVE };
+
+static const struct broken {
+	const char *why; /* a part of the sentence */
+	enum change change;
+	int at;
+	int to; /* MOVE: before that one, as numbered in the whole plan */
+	struct plan_op op;
+} rows[] = {
+	{"nothing is executed", DROP, AT_EXEC},
+	{"behind exec", INSERT, AT_COUNT, .op = {PLAN_OP_EXEC, INNER}},
+	{"behind exec", MOVE, AT_SETUSER, AT_COUNT},
+	{"of a child may fail", INSERT, AT_BOUNDING, .op = {PLAN_OP_CHDIR, INNER, .is_wish = true}},
+	{"before the pivot", DROP, AT_PIVOT},
+	{"before the pivot", MOVE, AT_BOUNDING, AT_PIVOT},
+	{"before the bounding set is cut", DROP, AT_BOUNDING},
+	{"before the bounding set is cut", MOVE, AT_SECCOMP, AT_BOUNDING},
+	{"without a system call filter", DROP, AT_SECCOMP},
+	{"without the supervisor's permit", DROP, AT_AWAIT_PERMIT},
+	{"behind seccomp", MOVE, AT_AWAIT_PERMIT, AT_SETUSER},
+	{"behind seccomp", MOVE, AT_STDIO, AT_SETUSER},
+	{"behind seccomp", INSERT, AT_SETUSER, .op = {PLAN_OP_CHDIR, INNER}},
+	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_RLIMIT, INNER}},
+	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_BOUNDING, INNER}},
+	{"after the pivot", MOVE, AT_ATTACH, AT_STDIO},
+	{"after the pivot", INSERT, AT_BOUNDING, .op = {PLAN_OP_MASK, INNER, .in = PLAN_SLOT_ROOT}},
+	{"after the pivot", INSERT, AT_BOUNDING,
+	 .op = {PLAN_OP_BIND_RW, INNER, .at = PLAN_SLOT_ROOT}},
+	{"after the pivot", INSERT, AT_STDIO, .op = {PLAN_OP_PIVOT, INNER, .in = PLAN_SLOT_ROOT}},
+	{"nothing has filled", DROP, AT_OPEN},
+	{"nothing has filled", DROP, AT_PROC},
+	{"nothing has filled", DROP, AT_PTY},
+	{"nothing has filled", MOVE, AT_ATTRIBUTES, AT_CLONE_OUTER},
+	{"nothing has filled", INSERT, AT_RELEASE,
+	 .op = {PLAN_OP_MKDIR, SETUP, .at = PLAN_SLOT_DEV}},
+	{"nothing has filled", DROP, AT_CLONE_OUTER},
+	{"others can write to", INSERT, AT_RELEASE,
+	 .op = {PLAN_OP_NEW_DIR, SETUP, .at = PLAN_SLOT_ROOT}},
+	{"others can write to", INSERT, AT_RELEASE,
+	 .op = {PLAN_OP_WRITE, SETUP, .at = PLAN_SLOT_IMAGE}},
+	{"used before it exists", MOVE, AT_RELEASE, AT_CLONE_OUTER},
+	{"used before it exists", INSERT, AT_CLONE_OUTER, .op = {PLAN_OP_HOST, SETUP}},
+	{"used before it exists", MOVE, AT_AWAIT, AT_CLONE_OUTER},
+	{"behind its release", MOVE, AT_RELEASE, AT_AWAIT},
+	{"behind its release", INSERT, AT_PERMIT,
+	 .op = {PLAN_OP_MKDIR, SETUP, .at = PLAN_SLOT_ROOT}},
+	{"behind its permit", INSERT, AT_NAMESPACES, .op = {PLAN_OP_HOST, SETUP}},
+	{"but not released", MOVE, AT_PERMIT, AT_RELEASE},
+	{"never permitted", DROP, AT_PERMIT},
+	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_PERMIT, INNER}},
+	{"not made for", INSERT, AT_WAIT, .op = {PLAN_OP_AWAIT_PERMIT, OUTER}},
+	{"wait for each other", DROP, AT_ANNOUNCE},
+	{"wait for each other", MOVE, AT_ANNOUNCE, AT_CLONE_INNER},
+	{"behind the word", MOVE, AT_ANNOUNCE, AT_NAMESPACES},
+	{"not made for", INSERT, AT_WAIT, .op = {PLAN_OP_AWAIT, OUTER}},
+	{"but not released", DROP, AT_RELEASE},
+	{"before the supervisor has finished", DROP, AT_WAIT},
+	{"before the supervisor has finished", MOVE, AT_WAIT, AT_REBASE},
+	{"PID 1 is never made", DROP, AT_CLONE_INNER},
+	{"not made for", INSERT, AT_RELEASE, .op = {PLAN_OP_SECCOMP, SETUP}},
+	{"not made for", INSERT, AT_RELEASE, .op = {PLAN_OP_EXEC, SETUP}},
+	{"not made for", INSERT, AT_RELEASE, .op = {PLAN_OP_SETUSER, SETUP}},
+	{"not made for", INSERT, AT_CLONE_INNER,
+	 .op = {PLAN_OP_PIVOT, OUTER, .in = PLAN_SLOT_ROOT}},
+	{"not made for", INSERT, AT_CLONE_INNER, .op = {PLAN_OP_ATTACH, OUTER}},
+	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_MKNOD, INNER}},
+	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_WRITE, INNER}},
+	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_HOST, INNER}},
+	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_CLONE_OUTER, INNER}},
+	{"the host's own tree", INSERT, AT_UNSHARE,
+	 .op = {PLAN_OP_ATTACH_HOST, SETUP, .in = PLAN_SLOT_ROOT, .at = PLAN_SLOT_CWD}},
+	{"the host's own tree", INSERT, AT_UNSHARE, .op = {PLAN_OP_LOCK_TREE, SETUP}},
+	{"nothing has filled", INSERT, AT_RELEASE,
+	 .op = {PLAN_OP_STORE_VIEW, SETUP, .at = PLAN_SLOT_STORE_TREE}},
+	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_STORE_BINDS, INNER}},
+	{"but not released", MOVE, AT_RELEASE, AT_CLONE_INNER},
+	{"out of order", MOVE, AT_OPEN, AT_ATTRIBUTES},
+	{"PID 1 is never made", MOVE, AT_PTY, AT_WAIT},
+	{"both joined and made", INSERT, AT_RELEASE,
+	 .op = {PLAN_OP_CLONE_OUTER, SETUP, .ns = PLAN_SLOT_NETNS, .flags = CLONE_NEWNET}},
+	{"what is no network namespace", INSERT, AT_RELEASE,
+	 .op = {PLAN_OP_NEW_FS, SETUP, .ns = PLAN_SLOT_USERNS}},
+	{"used as an id map", INSERT, AT_RELEASE,
+	 .op = {PLAN_OP_SETATTR, SETUP, .in = PLAN_SLOT_ROOT, .ns = PLAN_SLOT_NETNS}},
+	{"a child enters", INSERT, AT_PROC, .op = {PLAN_OP_NEW_FS, INNER, .ns = PLAN_SLOT_NETNS}},
+};
+
+/* Appends the least plan but for what the row changes. */
+static void build(const struct broken *row, struct plan *plan)
+{
+	for (int i = 0; i <= AT_COUNT; i++) {
+		if (row->change == MOVE && i == row->to)
+			plan_add(plan, &least[row->at]);
+		if (row->change == INSERT && i == row->at)
+			plan_add(plan, &row->op);
+		if (i < AT_COUNT && (row->change == INSERT || i != row->at))
+			plan_add(plan, &least[i]);
+	}
+	assert_int_equal(plan->error, 0);
+}
+
+static void the_least_plan_is_good(void **state)
+{
+	autoplan struct plan plan = {};
+	const char *why = NULL;
+
+	for (int i = 0; i < AT_COUNT; i++)
+		plan_add(&plan, &least[i]);
+	assert_int_equal(plan_verify(&plan, &why), 0);
+	assert_null(why);
+}
+
+static void each_broken_plan_is_refused(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		autoplan struct plan plan = {};
+		const char *why = NULL;
+
+		build(&rows[i], &plan);
+		if (plan_verify(&plan, &why) != -EINVAL)
+			fail_msg("row %zu (%s) was accepted", i, rows[i].why);
+		if (!strstr(why, rows[i].why))
+			fail_msg("row %zu: \"%s\" was expected, not \"%s\"", i, rows[i].why, why);
+	}
+}
+
+static void an_empty_plan_is_refused(void **state)
+{
+	const char *why;
+
+	assert_int_equal(plan_verify(&(struct plan){}, &why), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_least_plan_is_good),
+		cmocka_unit_test(each_broken_plan_is_refused),
+		cmocka_unit_test(an_empty_plan_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
+}
