@@ -109,8 +109,10 @@ static bool enable_controllers(int dir)
 }
 
 /* A directory of that name is what a crash left: nobody else holds the machine's lock. */
-static int make_machine_dir(int root, const char *name, bool has_controllers)
+static int make_machine_dir(struct host *host, int root, bool has_controllers)
 {
+	const char *name = host->spec->machine;
+
 	for (int i = 0; i < MAKE_TRIES; i++) {
 		autofree char *path = str_printf("/redd/%s", name);
 		autoclose int parent = make_dir(root, "redd");
@@ -124,8 +126,10 @@ static int make_machine_dir(int root, const char *name, bool has_controllers)
 			return parent;
 		if (has_controllers)
 			(void)enable_controllers(parent);
-		if (mkdirat(parent, name, 0755) == 0)
+		if (mkdirat(parent, name, 0755) == 0) {
+			host->has_cgroup = true;
 			return open_dir(parent, name);
+		}
 		if (errno != EEXIST && errno != ENOENT)
 			return -errno;
 		r = errno == EEXIST ? cgroups_remove(path) : 0;
@@ -162,7 +166,7 @@ static int make_tree(struct host *host, int root)
 	int leaf;
 	int r;
 
-	host->cgroup_fd = make_machine_dir(root, host->spec->machine, has_controllers);
+	host->cgroup_fd = make_machine_dir(host, root, has_controllers);
 	if (host->cgroup_fd < 0)
 		return host->cgroup_fd;
 	if (has_controllers)
@@ -210,6 +214,7 @@ static int filter_devices_v1_in(int root_fd, void *userdata)
 
 	if (faccessat(root_fd, "devices.list", F_OK, 0) < 0)
 		return 0;
+	host->has_v1_cgroup = true;
 	parent = make_dir(root_fd, "redd");
 	dir = parent < 0 ? parent : make_dir(parent, host->spec->machine);
 	if (dir < 0 || count < 0)
@@ -307,15 +312,17 @@ static void cgroup_plan(const struct spec *spec, const struct host_facts *facts,
 }
 
 /* What is usual: nothing left, the guest made no cgroups of its own. */
-static int remove_own(struct host *host)
+static int remove_own(struct host *host, int root, const char *path)
 {
+	if (host->has_v1_cgroup || host->cgroup_fd < 0)
+		return -EBUSY;
 	if (host->slots[PLAN_SLOT_CGROUP_PAYLOAD] >= 0 &&
 	    unlinkat(host->slots[PLAN_SLOT_CGROUP_PAYLOAD], "init", AT_REMOVEDIR) < 0 &&
 	    errno != ENOENT)
 		return -errno;
 	if (unlinkat(host->cgroup_fd, "payload", AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return -errno;
-	return 0;
+	return unlinkat(root, path + 1, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
 static int remove_common_parent(int root_fd, void *userdata)
@@ -324,28 +331,34 @@ static int remove_common_parent(int root_fd, void *userdata)
 	return 0;
 }
 
-static void cgroup_undo(struct host *host)
+static int remove_all(struct host *host, int root)
 {
 	autofree char *path = str_printf("/redd/%s", host->spec->machine);
-	autoclose int root = -1;
 
-	if (host->cgroup_fd < 0 && !host->facts.has_v1_devices)
+	if (!path)
+		return -ENOMEM;
+	return root >= 0 && remove_own(host, root, path) >= 0 ? 0 : cgroups_remove(path);
+}
+
+static void cgroup_undo(struct host *host)
+{
+	autoclose int root = -1;
+	int r;
+
+	if (!host->has_cgroup && !host->has_v1_cgroup)
 		return;
 	root = cgroups_open_unified();
-	if (host->facts.has_v1_devices || host->cgroup_fd < 0 || root < 0 || remove_own(host) < 0 ||
-	    (path && unlinkat(root, path + 1, AT_REMOVEDIR) < 0)) {
-		int r = path ? cgroups_remove(path) : -ENOMEM;
-
-		if (r < 0)
-			log_warning_errno(r, "remove the cgroup /redd/%s", host->spec->machine);
-	}
+	r = remove_all(host, root);
+	if (r < 0)
+		host_note_leftovers(host, r, "the cgroup of machine", host->spec->machine);
 	/* The last machine takes the common parent away. */
 	if (root >= 0)
 		(void)unlinkat(root, "redd", AT_REMOVEDIR);
-	if (host->facts.has_v1_devices)
+	if (host->has_v1_cgroup)
 		(void)cgroups_for_each_v1(remove_common_parent, NULL);
 	if (host->cgroup_fd >= 0)
 		(void)close(take_fd(&host->cgroup_fd));
+	host->has_cgroup = host->has_v1_cgroup = false;
 	host->facts.has_v1_devices = false;
 }
 

@@ -75,7 +75,7 @@ struct firewall_blocker {
 void firewall_blocker_done(struct firewall_blocker *blocker);
 /* `link` is the interface that routes to the machine: ve-NAME, or vz-ZONE. 0, or -errno. */
 int firewall_open_others(const char *machine, const char *link);
-void firewall_close_others(const char *machine);
+int firewall_close_others(const char *machine);
 /* Removes such rules of machines that don't run; is_alive tells. */
 void firewall_clean_others(bool (*is_alive)(const char *machine));
 /*

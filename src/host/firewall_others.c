@@ -155,23 +155,25 @@ int firewall_open_others(const char *machine, const char *link)
 	return r < 0 ? r : 0;
 }
 
-static void remove_ours(const char *machine, bool (*is_alive)(const char *machine))
+static int remove_ours(const char *machine, bool (*is_alive)(const char *machine))
 {
 	autoruleset struct firewall_ruleset ruleset = {};
 	autoclose int socket = nft_open();
+	int r = socket < 0 ? socket : firewall_ruleset_load(socket, &ruleset);
 
-	if (socket >= 0 && firewall_ruleset_load(socket, &ruleset) == 0)
+	if (r == 0)
 		(void)remove_rules(socket, &ruleset, machine, is_alive);
+	return r;
 }
 
-void firewall_close_others(const char *machine)
+int firewall_close_others(const char *machine)
 {
-	remove_ours(machine, NULL);
+	return remove_ours(machine, NULL);
 }
 
 void firewall_clean_others(bool (*is_alive)(const char *machine))
 {
-	remove_ours(NULL, is_alive);
+	(void)remove_ours(NULL, is_alive);
 }
 
 static const char *family_name(uint8_t family)

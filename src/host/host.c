@@ -151,6 +151,12 @@ void host_undo(struct host *host)
 	host_facts_done(&host->facts);
 }
 
+void host_note_leftovers(struct host *host, int error, const char *kind, const char *name)
+{
+	log_warning_errno(error, "give back %s %s; the next command tries again", kind, name);
+	host->has_leftovers = true;
+}
+
 void host_clean_leftovers(void)
 {
 	for (size_t i = 0; i < host_module_count; i++)

@@ -131,8 +131,12 @@ struct host {
 	bool has_others;      /* firewall_open_others() was called */
 	size_t links_made;    /* of the spec's, from the first */
 	int cgroup_fd;	      /* /redd/NAME of the cgroup2 tree */
+	bool has_cgroup;      /* its directory was made, whether or not it could be opened */
+	bool has_v1_cgroup;   /* the same in the v1 devices hierarchy */
 
 	bool has_store_root; /* prepare made the booted root */
+
+	bool has_leftovers; /* undo could not give all back: the next command must try again */
 };
 
 /* Changes of ephemeral machines, on disk; a directory that a crash left is removed by the next. */
@@ -181,6 +185,8 @@ int host_attach(struct host *host, const char *module);
 /* Once PID 1 executes: no descriptor of the boot's mounts and namespaces is of use any more. */
 void host_close_mounts(struct host *host);
 void host_undo(struct host *host);
+/* For undo: says that `kind` `name` could not be given back, and has the next command try again. */
+void host_note_leftovers(struct host *host, int error, const char *kind, const char *name);
 /* Caller's side, after a crash was found: what has no owner any more goes. */
 void host_clean_leftovers(void);
 void host_facts_done(struct host_facts *facts);

@@ -34,7 +34,7 @@ static int network_prepare(struct host *host)
 
 	/* A supervisor of this name that was killed had them: they would not be found. */
 	if (lends_links(spec) && !host->only_looks) {
-		network_return_links(spec->machine);
+		(void)network_return_links(spec->machine);
 		host->home_mount_ns_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 		if (host->home_mount_ns_fd < 0)
 			return log_errno(-errno, "open /proc/self/ns/mnt");
@@ -313,21 +313,29 @@ static void remove_links(int rtnl, const struct host *host)
 		(void)network_remove_own(rtnl, spec->machine, host->facts.network.link);
 }
 
-static void network_undo(struct host *host)
+static void give_back(struct host *host)
 {
 	const struct spec *spec = host->spec;
-	autoclose int rtnl = -1;
+	autoclose int rtnl = rtnl_open();
+	int r = rtnl;
 
-	if (host->guest_rtnl_fd >= 0) {
-		rtnl = rtnl_open();
-		if (host->has_others)
-			firewall_close_others(spec->machine);
-		if (lends_links(spec))
-			network_return_links(spec->machine);
+	if (host->has_others)
+		r = MIN(r, firewall_close_others(spec->machine));
+	if (lends_links(spec))
+		r = MIN(r, network_return_links(spec->machine));
+	if (rtnl >= 0)
 		remove_links(rtnl, host);
-		if (spec->zone)
-			network_leave_zone(rtnl, host->facts.network.bridge);
-		network_forward_end(spec->machine);
+	if (rtnl >= 0 && spec->zone)
+		r = MIN(r, network_leave_zone(rtnl, host->facts.network.bridge));
+	r = MIN(r, network_forward_end(spec->machine));
+	if (r < 0)
+		host_note_leftovers(host, r, "the network of machine", spec->machine);
+}
+
+static void network_undo(struct host *host)
+{
+	if (host->guest_rtnl_fd >= 0) {
+		give_back(host);
 		(void)close(take_fd(&host->guest_rtnl_fd));
 	}
 	if (host->firewall_fd >= 0)
@@ -358,7 +366,7 @@ static void clean_links(int rtnl)
 	}
 	for (size_t i = 0; i < count; i++)
 		if (str_after_prefix(links[i].alias, NETWORK_ALIAS_ZONE))
-			network_leave_zone(rtnl, links[i].name);
+			(void)network_leave_zone(rtnl, links[i].name);
 }
 
 static void network_clean(void)

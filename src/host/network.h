@@ -100,8 +100,8 @@ int network_set_conf4(int rtnl, int index, uint16_t which, uint32_t value);
 
 /* Makes the bridge of the zone where it is missing. To be called with the lock held. Loud. */
 int network_make_zone(int rtnl, const struct host *host, struct network_link *ret);
-/* Removes the bridge when we made it and it has no port any more. Takes the lock. */
-void network_leave_zone(int rtnl, const char *bridge);
+/* Removes the bridge when we made it and it has no port any more. Takes the lock. Quiet. */
+int network_leave_zone(int rtnl, const char *bridge);
 
 /* network_address.c */
 
@@ -115,7 +115,8 @@ int network_configure_host(int rtnl, const struct host *host);
 
 /* Lets the host forward for the machine; loud where something does not work. Never fails. */
 void network_forward_begin(int rtnl, const char *machine, bool has_ipv6);
-void network_forward_end(const char *machine);
+/* `machine` needs it no more; the last gives the host's settings back. Quiet. */
+int network_forward_end(const char *machine);
 /* Of the machines that don't live. */
 void network_forward_clean(void);
 /* What a link to a guest must and must not do, of IPv6: no advertisements are taken from it. */
@@ -125,8 +126,8 @@ int network_forward_link6(const char *link, bool forwards);
 
 /* Moves all of the spec's; remembers where they came from. Loud. */
 int network_lend_links(int rtnl, struct host *host);
-/* Gives back what was lent to `machine`. */
-void network_return_links(const char *machine);
+/* Gives back what was lent to `machine`; what can't be is said, and stays on record. */
+int network_return_links(const char *machine);
 /* Of the machines that don't live. */
 void network_return_clean(void);
 

@@ -307,21 +307,20 @@ static int end_locked(int dir, const char *machine)
 	return unlinkat(dir, RECORD, 0) < 0 ? -errno : 0;
 }
 
-void network_forward_end(const char *machine)
+int network_forward_end(const char *machine)
 {
 	autoclose int lock = -1;
 	autoclose int dir = -1;
 
 	if (access(NETWORK_DIR "/" RECORD, F_OK) < 0)
-		return;
+		return 0;
 	dir = network_lock(&lock);
-	if (dir >= 0)
-		(void)end_locked(dir, machine);
+	return dir < 0 ? dir : end_locked(dir, machine);
 }
 
 void network_forward_clean(void)
 {
-	network_forward_end(NULL);
+	(void)network_forward_end(NULL);
 }
 
 int network_forward_link6(const char *link, bool forwards)

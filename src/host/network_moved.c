@@ -109,13 +109,14 @@ static void give_back(int inside, int netns, int home, int index, const char *na
 		log_warning_errno(r, "give interface %s back to the host", name);
 }
 
-static void give_back_all(int inside, int netns, const char *record)
+static int give_back_all(int inside, int netns, const char *record)
 {
 	autoclose int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	autostrv char **lines = NULL;
+	int r = home < 0 ? -errno : strv_split(record, "\n", &lines);
 
-	if (home < 0 || strv_split(record, "\n", &lines) < 0)
-		return;
+	if (r < 0)
+		return r;
 	for (size_t i = strv_length(lines); i-- > 0;) {
 		char *name = NULL;
 		long index = strtol(lines[i], &name, 10);
@@ -123,24 +124,35 @@ static void give_back_all(int inside, int netns, const char *record)
 		if (index > 0 && *name == ' ')
 			give_back(inside, netns, home, (int)index, name + 1);
 	}
+	return 0;
 }
 
-void network_return_links(const char *machine)
+/* Whoever tries again may succeed: their namespace, which holds the interfaces, must stay. */
+static bool is_passing(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+}
+
+int network_return_links(const char *machine)
 {
 	autofree char *path = record_path(machine);
 	autofree char *pinned = netns_path(machine);
 	autofree char *record = NULL;
 	autoclose int netns = -1;
 	autoclose int inside = -1;
+	int r = path && pinned ? io_read_file_at(AT_FDCWD, path, RECORD_MAX, &record, NULL)
+			       : -ENOMEM;
 
-	if (!path || !pinned || io_read_file_at(AT_FDCWD, path, RECORD_MAX, &record, NULL) < 0)
-		return;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	netns = open(pinned, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	inside = netns < 0 ? -1 : network_open_socket_in(netns, NETLINK_ROUTE);
-	if (inside >= 0)
-		give_back_all(inside, netns, record);
+	inside = netns < 0 ? -errno : network_open_socket_in(netns, NETLINK_ROUTE);
+	r = inside < 0 ? inside : give_back_all(inside, netns, record);
+	if (is_passing(r))
+		return r;
 	unpin(machine);
 	(void)unlink(path);
+	return 0;
 }
 
 static int write_record(const char *machine, const struct buf *record)
@@ -247,10 +259,9 @@ void network_return_clean(void)
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && !network_is_alive(entry->d_name)) {
-			network_return_links(entry->d_name);
+		if (entry->d_name[0] != '.' && !network_is_alive(entry->d_name) &&
+		    network_return_links(entry->d_name) >= 0)
 			unpin(entry->d_name);
-		}
 	if (dir)
 		(void)closedir(dir);
 }

@@ -14,6 +14,7 @@
 #include "lib/fs.h"
 #include "lib/io.h"
 #include "lib/lock.h"
+#include "log/log.h"
 #include "machine/registry.h"
 
 int network_lock(int *ret_lock)
@@ -69,8 +70,10 @@ static int enter(int netns)
 /* To stay there would make the host's network out of reach: nothing must go on then. */
 static void leave(int home)
 {
-	if (setns(home, CLONE_NEWNET) < 0)
+	if (setns(home, CLONE_NEWNET) < 0) {
+		(void)log_errno(-errno, "return to the network namespace of the host");
 		abort();
+	}
 	(void)close(home);
 }
 

@@ -71,14 +71,17 @@ static bool has_port(int rtnl, int index)
 	return false;
 }
 
-void network_leave_zone(int rtnl, const char *bridge)
+int network_leave_zone(int rtnl, const char *bridge)
 {
 	struct network_link link = {};
 	autoclose int lock = -1;
 	autoclose int dir = network_lock(&lock);
+	int r = dir < 0 ? dir : network_find_link(rtnl, bridge, &link);
 
-	if (dir < 0 || network_find_link(rtnl, bridge, &link) < 0)
-		return;
-	if (str_after_prefix(link.alias, NETWORK_ALIAS_ZONE) && !has_port(rtnl, link.index))
-		(void)network_remove_link(rtnl, link.index);
+	if (r == -ENODEV)
+		return 0;
+	if (r >= 0 && str_after_prefix(link.alias, NETWORK_ALIAS_ZONE) &&
+	    !has_port(rtnl, link.index))
+		r = network_remove_link(rtnl, link.index);
+	return r < 0 ? r : 0;
 }

@@ -139,8 +139,14 @@ static void root_plan(const struct spec *spec, const struct host_facts *facts, s
 
 static void root_undo(struct host *host)
 {
-	if (host->facts.scratch_name && !host->only_looks)
-		scratch_remove(host);
+	int r;
+
+	if (!host->facts.scratch_name || host->only_looks)
+		return;
+	r = scratch_remove(host);
+	if (r < 0)
+		host_note_leftovers(host, r, "the changes in " HOST_SCRATCH_DIR " of machine",
+				    host->spec->machine);
 }
 
 const struct host_module host_module_root = {

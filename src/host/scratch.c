@@ -56,8 +56,11 @@ static int make_locked(struct host *host, int dir)
 	if (mkdirat(dir, name, 0700) < 0)
 		return errno == EEXIST ? -EAGAIN : -errno;
 	host->scratch_fd = lock_scratch(dir, name);
-	if (host->scratch_fd < 0)
+	if (host->scratch_fd < 0) {
+		if (host->scratch_fd != -EAGAIN)
+			(void)unlinkat(dir, name, AT_REMOVEDIR);
 		return host->scratch_fd;
+	}
 	host->facts.scratch_name = take_ptr(name);
 	return 0;
 }
@@ -88,15 +91,15 @@ int scratch_make(struct host *host)
 	return 0;
 }
 
-void scratch_remove(struct host *host)
+int scratch_remove(struct host *host)
 {
 	autoclose int dir = open_scratch_dir();
+	int r = dir < 0 ? dir : fs_remove_tree_at(dir, host->facts.scratch_name);
 
-	if (dir >= 0 && host->facts.scratch_name)
-		(void)fs_remove_tree_at(dir, host->facts.scratch_name);
 	if (host->scratch_fd >= 0)
 		(void)close(take_fd(&host->scratch_fd));
 	free(take_ptr(host->facts.scratch_name));
+	return r;
 }
 
 void scratch_clean(void)

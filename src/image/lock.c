@@ -111,9 +111,11 @@ void image_lock_release(struct image_lock *lock)
 	int saved = errno;
 
 	if (lock->inode_fd >= 0) {
-		autoclose int dir_fd = open(IMAGE_LOCKS_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		char path[sizeof(IMAGE_LOCKS_DIR) + sizeof(lock->inode)];
 
-		remove_file(lock->inode_fd, dir_fd, lock->inode);
+		/* By its path: that works without a free descriptor, too. */
+		(void)snprintf(path, sizeof(path), IMAGE_LOCKS_DIR "/%s", lock->inode);
+		remove_file(lock->inode_fd, AT_FDCWD, path);
 	}
 	remove_file(lock->name_fd, lock->dir_fd, lock->name);
 	cleanup_close(&lock->inode_fd);

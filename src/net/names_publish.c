@@ -47,8 +47,9 @@ int net_names_publish(const char *machine, const struct net_address *addresses, 
 
 void net_names_withdraw(const char *machine)
 {
-	autoclose int dir = open(NET_NAMES_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Without a descriptor: it must work when there are no more. */
+	autofree char *path = str_printf(NET_NAMES_DIR "/%s", machine);
 
-	if (dir >= 0 && net_name_is_valid(machine))
-		(void)unlinkat(dir, machine, 0);
+	if (path && net_name_is_valid(machine))
+		(void)unlink(path);
 }

@@ -237,6 +237,8 @@ static int boot_once(struct supervisor *s)
 		network_boot(s->network);
 		boot_decide_ready(s);
 		r = event_run(s->loop);
+		if (r < 0)
+			(void)log_errno(r, "wait for what happens to machine %s", s->spec->machine);
 	}
 	event_disarm_timer(s->loop, &s->stop_timer);
 	if (s->was_forced && s->end == SUPERVISOR_END_EXITED)
@@ -364,7 +366,8 @@ static void let_go(struct supervisor *s)
 	image_lock_release(&s->image_lock);
 	if (s->image_fd >= 0)
 		(void)close(s->image_fd);
-	if (s->machine_dir >= 0)
+	/* Kept without a lock, the entry tells the next command that something is left to clean. */
+	if (s->machine_dir >= 0 && !s->host.has_leftovers)
 		(void)machine_release(s->spec->machine, s->machine_dir);
 	if (s->machine_dir >= 0)
 		(void)close(s->machine_dir);

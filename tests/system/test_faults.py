@@ -108,6 +108,33 @@ def test_killed_at_any_system_call(redd, guest, tmp_path, mode):
     redd("stop", machine)
 
 
+OPENING_CALLS = ("clone3", "dup", "epoll_create1", "fsmount", "fsopen", "memfd_create", "open_tree", "openat", "openat2",
+                 "pidfd_open", "signalfd4", "socket", "socketpair")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_no_descriptor_for_any_call(redd, guest, tmp_path):
+    """Each call of a run that opens something fails in turn, those that give back too: it says so, and the next command cleans."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    machine = guest("tiny")
+    argv = [redd.path, "run", "-q", "-x", "-U", "-M", machine.name, f"--network-zone={machine.name[:9]}", "--port=tcp:18080:80", "/bin/true"]
+    trace = tmp_path / "trace"
+    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + ",".join(OPENING_CALLS), *argv], stdin=subprocess.DEVNULL, check=True)
+    calls = re.findall(r"^(\d+) +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE)
+    before = leftovers.snapshot()
+    for name in OPENING_CALLS:
+        # strace counts for each process by itself.
+        per_process = [sum(call == (pid, name) for call in calls) for pid in {pid for pid, _ in calls}]
+        for when in range(1, max(per_process, default=0) + 1):
+            failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:error=EMFILE:when={when}"]
+            done = subprocess.run([*failing, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+            assert done.returncode in (0, 1) and (done.returncode == 0 or done.stderr.strip()), (name, when, done)
+            redd("list")
+            found = leftovers.difference(before, timeout_s=2)
+            assert not found, f"{name}, call {when}: {done.stderr}\n{leftovers.describe(found)}"
+
+
 @pytest.mark.parametrize("network", ["--private-network", "--network-veth"])
 def test_what_a_failing_child_says_is_heard(redd, guest, network):
     """Also when it ends before it has read the supervisor's word, or while the supervisor waits for its own."""
