@@ -187,5 +187,5 @@ def test_filter_that_fails_while_pid_1_is_made(tmp_path, tree, command):
     assert "hello" not in result.out and not (tree / "ran").exists()
     result = redd("run", *argv)
     assert result.out == "hello\n" and "without a device filter" in result.err
-    found = leftovers.difference(before, timeout_s=2)
+    found = leftovers.difference(before)
     assert not found, leftovers.describe(found)

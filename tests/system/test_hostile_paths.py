@@ -242,7 +242,7 @@ def test_p09_files_managers_write(redd, tree, canary, kind, users):
     began = time.monotonic()
     run(redd, tree, users=users)
     run(redd, tree, "-u", "alice", users=users)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert trees.state(canary) == before
 
 
@@ -267,7 +267,7 @@ def test_p10_files_managers_read(redd, tree, secret, tmp_path, kind):
         for words in (["list-images"], ["image-status", name], ["run", "-q", "-M", name, "/bin/busybox", "true"]):
             began = time.monotonic()
             result = redd.run(*words)
-            assert time.monotonic() - began < 3, words
+            assert time.monotonic() - began < 30, words
             assert SECRET not in result.out + result.err, result
             assert len(result.out) < 100000
     finally:

@@ -136,7 +136,7 @@ def test_hostile_os_release(redd, machine):
         replacement(os_release)
         began = time.monotonic()
         assert "root:" not in redd("list").out + redd("status", machine).out
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 30
 
 
 def test_logs(redd, at_prompt):
@@ -221,7 +221,7 @@ def test_stop_timeout_kills(redd, machine):
     os.kill(init, signal.SIGSTOP)
     began = time.monotonic()
     redd("stop", "--timeout=1s", machine, timeout=30)
-    assert 0.8 < time.monotonic() - began < 10
+    assert 0.8 < time.monotonic() - began < 30
     assert not machine.is_running()
 
 

@@ -19,7 +19,7 @@ STATE_FOLDERS = ("/run", "/var/lib/machines", "/var/lib/redd", "/var/log/redd", 
                  "/nix/var/nix/gcroots/redd", "/nix/var/nix/profiles/per-container")
 # Made by the first use and kept: empty folders, and locks, which are never unlinked (that would be a race).
 KEPT_NAMES = {"/run/systemd", "/run/systemd/nspawn", "/run/systemd/nspawn/locks", "/run/lock", "/var/lib/redd/network/leases"}
-SETTLE_S = 3
+SETTLE_S = 15
 
 
 def snapshot():
