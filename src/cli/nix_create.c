@@ -165,7 +165,14 @@ static int publish(struct creation *c)
 {
 	int r = staging_publish(&c->staging, c->name, false);
 
-	return r < 0 ? log_errno(r, "give the image its name " IMAGE_POOL "/%s", c->name) : 0;
+	if (r < 0)
+		return log_errno(r, "give the image its name " IMAGE_POOL "/%s", c->name);
+	r = staging_sync_name(&c->staging);
+	if (r < 0)
+		log_warning_errno(
+			r, "write the name of image %s to disk, it may not outlive a power cut",
+			c->name);
+	return 0;
 }
 
 static int create(struct creation *c)

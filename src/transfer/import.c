@@ -315,6 +315,13 @@ static int import_publish(struct import *i)
 		progress_clear(&i->progress);
 		return log_errno(r, "give the unpacked image its name %s/%s", i->pool, i->name);
 	}
+	r = staging_sync_name(&i->staging);
+	if (r < 0) {
+		progress_clear(&i->progress);
+		log_warning_errno(
+			r, "write the name of image %s to disk, it may not outlive a power cut",
+			i->name);
+	}
 	if (i->request->read_only) {
 		r = staging_set_read_only(i->staging.tree_fd, true);
 		if (r < 0)

@@ -140,6 +140,8 @@ int output_publish(struct output *o)
 		return log_errno(r, "give %s its name", o->path);
 	free(take_ptr(o->hidden));
 	if (fsync(o->dir_fd) < 0 && errno != EINVAL)
-		return log_errno(-errno, "sync the folder of %s", o->path);
+		log_warning_errno(-errno,
+				  "write the name of %s to disk, it may not outlive a power cut",
+				  o->path);
 	return 0;
 }

@@ -121,9 +121,15 @@ int staging_publish(struct staging *s, const char *image_name, bool replace)
 	r = sys_renameat2(s->fd, TREE_NAME, s->pool_fd, image_name, RENAME_NOREPLACE);
 	if (r == -EEXIST && replace)
 		r = sys_renameat2(s->fd, TREE_NAME, s->pool_fd, image_name, RENAME_EXCHANGE);
-	if (r < 0)
-		return r;
-	return fsync(s->pool_fd) < 0 ? -errno : 0;
+	return r;
+}
+
+int staging_sync_name(const struct staging *s)
+{
+	if (fsync(s->pool_fd) == 0)
+		return 0;
+	/* Not every file system syncs a folder: those have nothing else to offer. */
+	return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
 }
 
 int staging_discard(struct staging *s)

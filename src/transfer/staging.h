@@ -25,6 +25,8 @@ int staging_make(int pool_fd, const char *image_name, struct staging *ret);
  * exchanged and becomes what staging_discard() removes. -EEXIST when there is one otherwise.
  */
 int staging_publish(struct staging *s, const char *image_name, bool replace);
+/* Writes the name to disk, too. Afterwards: where that fails, the image stands all the same. */
+int staging_sync_name(const struct staging *s);
 /* Removes what is left of the folder and frees the lock; does nothing when there is none. */
 int staging_discard(struct staging *s);
 

@@ -855,6 +855,15 @@ def test_nothing_written_outside_the_pool(redd, archive, tmp_path):
             assert any(known in line for known in ("/dev/null", "/var/cache/redd", "/run/", "/dev/tty")), line
 
 
+@pytest.mark.parametrize(("error", "says"), [("EIO", "power cut"), ("EINVAL", "")])
+def test_name_that_can_not_be_synced(redd, archive, error, says):
+    """The image stands: that is no failure, but has to be said, unless the file system knows no such thing."""
+    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject=fsync:error={error}:when=1", redd.path, "-q", "import-tar", archive(pack(*system())), "image"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert says in done.stderr and bool(done.stderr) == bool(says), done
+    assert visible() == ["image"]
+
+
 def test_confined(redd, tmp_path):
     """The worker holds no capability beyond making files, no foreign descriptor, and is under landlock."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):
