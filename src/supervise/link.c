@@ -81,30 +81,6 @@ void link_send_udp(struct link_service *service, const struct link_client *to, u
 	send_packet(service, &packet, is_broadcast ? everybody : service->guest_mac);
 }
 
-static void on_dhcp(struct link_service *service, const struct frame_packet *packet)
-{
-	struct dhcp4_config config = {
-		.server = service->lease.host4,
-		.client = service->lease.guest4,
-		.prefix_length = service->lease.subnet4.length,
-		.name_server_count = service->name_server_count,
-		.host_name = service->machine,
-		.mtu = service->mtu,
-	};
-	struct link_client to = {.server = service->lease.host4, .port = DHCP4_CLIENT_PORT};
-	uint8_t answer[DHCP4_MESSAGE_MAX];
-	struct dhcp4_request request;
-	size_t size;
-
-	memcpy(config.client_mac, service->guest_mac, ETH_ALEN);
-	memcpy(config.name_servers, service->name_servers, sizeof(config.name_servers));
-	if (dhcp4_parse(packet->payload, packet->size, &request) < 0)
-		return;
-	size = dhcp4_answer(&config, &request, answer, &to.client);
-	if (size > 0)
-		link_send_udp(service, &to, DHCP4_SERVER_PORT, answer, size);
-}
-
 /* What the kernel makes of the hardware address unless it was told otherwise. */
 static struct net_address link_local_of(const uint8_t mac[ETH_ALEN])
 {
@@ -166,6 +142,38 @@ static void send_advertisement(struct link_service *service, const struct net_ad
 	memcpy(config.router_mac, service->host_mac, ETH_ALEN);
 	packet.size = ra_build(&config, message);
 	send_packet(service, &packet, to ? service->guest_mac : all_nodes_mac);
+}
+
+static void on_dhcp(struct link_service *service, const struct frame_packet *packet)
+{
+	struct dhcp4_config config = {
+		.server = service->lease.host4,
+		.client = service->lease.guest4,
+		.prefix_length = service->lease.subnet4.length,
+		.name_server_count = service->name_server_count,
+		.host_name = service->machine,
+		.mtu = service->mtu,
+	};
+	struct link_client to = {.server = service->lease.host4, .port = DHCP4_CLIENT_PORT};
+	uint8_t answer[DHCP4_MESSAGE_MAX];
+	struct dhcp4_request request;
+	size_t size;
+
+	memcpy(config.client_mac, service->guest_mac, ETH_ALEN);
+	memcpy(config.name_servers, service->name_servers, sizeof(config.name_servers));
+	if (dhcp4_parse(packet->payload, packet->size, &request) < 0)
+		return;
+	size = dhcp4_answer(&config, &request, answer, &to.client);
+	if (size == 0)
+		return;
+	/*
+	 * systemd-networkd throws away both addresses that host0 has and asks for IPv4 at once, for
+	 * IPv6 only after half a second to one and a half: the machine would be ready without it.
+	 * First, so that both are there when the client says that it is done.
+	 */
+	if (net_address_is_set(&service->lease.host6))
+		send_advertisement(service, NULL);
+	link_send_udp(service, &to, DHCP4_SERVER_PORT, answer, size);
 }
 
 static void on_solicitation(struct link_service *service, const struct frame_packet *packet)

@@ -21,6 +21,7 @@ from helpers.command import TREE
 from helpers.waiting import wait_until
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+ADVERTISEMENT = 134  # of ICMPv6
 # The most descriptors that a service has: its own, 64 questions, 8 connections and what each asks on.
 OPEN_FILES_MAX = 12 + 64 + 2 * 8
 
@@ -202,6 +203,24 @@ def test_solicited_advertisement_says_what_it_should(link):
     assert f"Recursive DNS server : {link.host6}" in words
     assert "MTU : 1500 bytes" in words
     assert f"Source link-layer address: {link.host_mac}".lower() in words.lower()
+
+
+def test_client_of_dhcp_hears_an_advertisement_unasked(link, tmp_path):
+    """networkd throws away the addresses that host0 has, and solicits half a second later at the earliest."""
+    path, output = script(tmp_path, UDHCPC_SCRIPT)
+    link.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.accept_ra=0")
+    link.up()
+    with link.served():
+        solicit(link)  # so that the one for a link that is new has been sent
+        with link.guest.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as heard:
+            link.guest.run(*UDHCPC, "-q", "-s", path)
+            assert "event=bound" in output.read_text()
+            heard.setblocking(False)
+            kinds = []
+            with pytest.raises(BlockingIOError):
+                while True:
+                    kinds.append(heard.recv(2048)[0])
+    assert ADVERTISEMENT in kinds, "before the client had its lease"
 
 
 def test_kernel_makes_itself_the_leased_address_and_a_default_route(link):
@@ -570,7 +589,7 @@ def test_packet_filters_are_no_obstacle(link, names, tmp_path, rules):
     names("db", "10.77.1.9")
     path, output = script(tmp_path, UDHCPC_SCRIPT)
     with nft(rules), link.served():
-        link.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.dad_transmits=0")
+        link.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.accept_dad=0")
         link.up()
         link.guest.run(*UDHCPC, "-q", "-s", path)
         assert values(output)["ip"] == link.guest4

@@ -238,8 +238,8 @@ def check_addresses(machine, addresses):
 
 
 def check_names(machine, other):
-    conf = machine.shell("cat /etc/resolv.conf")
-    assert re.search(r"^nameserver ", conf, re.M), conf
+    # A client may have its address and write the file anew only then.
+    wait_until(lambda: re.search(r"^nameserver ", machine.shell("cat /etc/resolv.conf"), re.M), "a name server in resolv.conf")
     for name, port in (("_gateway", world_module.PORT), (other.name, answers.PORT)):
         said, result = connect_inside(machine, name, port)
         assert said in sum(inside(machine).values(), []), f"{name}: {result}"

@@ -87,7 +87,7 @@ class Link:
         """host0 is up, has these addresses, and needs no more time."""
         for address in addresses:
             self.guest.run("ip", "address", "add", address, "dev", "host0", *(["nodad"] if ":" in address else []))
-        self.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.dad_transmits=0")
+        self.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.accept_dad=0")  # as redd has it
         self.guest.run("ip", "link", "set", "host0", "up")
 
     def up_by_hand(self):
