@@ -242,11 +242,17 @@ int console_new(struct supervisor *s, struct console **ret)
 
 int console_connect(struct console *console, int pty_fd)
 {
+	int r;
+
 	console->pty_fd = pty_fd;
 	if (pty_fd < 0)
 		return 0;
 	console_resize_from_terminal(console);
-	return watch_master(console);
+	r = watch_master(console);
+	/* Nobody may try to read from it: it could block. */
+	if (r < 0)
+		cleanup_close(&console->pty_fd);
+	return r;
 }
 
 void console_disconnect(struct console *console)

@@ -65,7 +65,9 @@ struct supervisor {
 	struct event_timer ready_timer; /* for a generation that may be rolled back */
 	bool has_rolled_back;		/* and nothing became ready since */
 	struct event_timer quiet_timer;
-	bool was_forced; /* killed on the way to a reboot that was asked for */
+	struct event_timer state_timer; /* to write the state again */
+	bool has_old_state;		/* what readers find is not what is: it was said */
+	bool was_forced;		/* killed on the way to a reboot that was asked for */
 	bool is_stopping;
 	bool wants_no_reboot;	/* stop was asked: a reboot from inside ends the machine too */
 	int start_fd;		/* `redd start` waits at the other end, or -1 */

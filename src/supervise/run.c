@@ -28,6 +28,7 @@
 /* A machine that reboots so often in a row, each time within so short a time, is in a loop. */
 #define QUICK_BOOT_US (5 * USEC_PER_SEC)
 #define QUICK_BOOTS_MAX 8
+#define STATE_RETRY_US USEC_PER_SEC
 
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
@@ -41,13 +42,31 @@ static int mark(struct supervisor *s, const char *text)
 	return 0;
 }
 
+static int on_state_due(struct event_loop *loop, void *userdata)
+{
+	struct supervisor *s = userdata;
+
+	(void)supervisor_write_state(s, s->state.phase);
+	return 0;
+}
+
 int supervisor_write_state(struct supervisor *s, enum machine_phase phase)
 {
+	bool was_said = s->has_old_state;
 	int r;
 
 	s->state.phase = phase;
 	r = machine_state_write(s->machine_dir, &s->state);
-	return r < 0 ? log_errno(r, "write the state of machine %s", s->spec->machine) : 0;
+	s->has_old_state = r < 0;
+	if (r >= 0) {
+		event_disarm_timer(s->loop, &s->state_timer);
+		return 0;
+	}
+	/* A full /run, say, will be emptied again. */
+	s->state_timer.fn = on_state_due;
+	s->state_timer.userdata = s;
+	event_arm_timer(s->loop, &s->state_timer, time_monotonic_us() + STATE_RETRY_US);
+	return was_said ? r : log_errno(r, "write the state of machine %s", s->spec->machine);
 }
 
 void supervisor_set_ready(struct supervisor *s)
@@ -396,6 +415,7 @@ int supervisor_live(struct supervisor *s)
 	s->ask_timer.due_us = USEC_INFINITY;
 	s->quiet_timer.due_us = USEC_INFINITY;
 	s->ready_timer.due_us = USEC_INFINITY;
+	s->state_timer.due_us = USEC_INFINITY;
 	r = claim(s);
 	if (r >= 0)
 		r = describe_machine(s);

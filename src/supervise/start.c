@@ -13,6 +13,7 @@
 #include "kernel/sys.h"
 #include "lib/fd.h"
 #include "lib/io.h"
+#include "lib/parse.h"
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
@@ -92,8 +93,14 @@ static void __attribute__((noreturn)) be_supervisor(struct supervisor *s)
 	_exit(r < 0 ? 1 : 0);
 }
 
-/* One line of the supervisor's, printed as if it were ours. */
-static void print_line(const char *line)
+/* What the supervisor has said on the pipe so far. */
+struct answer {
+	bool has_log;
+	bool has_error;
+};
+
+/* One line of the supervisor's, printed as if it were ours. True for an error. */
+static bool print_line(const char *line)
 {
 	static void (*const levels[])(const char *, ...) = {
 		NULL,
@@ -103,14 +110,16 @@ static void print_line(const char *line)
 	};
 	unsigned level = (unsigned)(line[0] - '0');
 
-	if (level >= 1 && level <= 3)
+	if (level >= 1 && level <= 3) {
 		levels[level]("%s", line + 1);
-	else
-		(void)log_error(-EIO, "%s", line[0] ? line + 1 : line);
+		return false;
+	}
+	(void)log_error(-EIO, "%s", line[0] ? line + 1 : line);
+	return true;
 }
 
 /* Prints the whole lines in `text` and keeps the rest; true when the NUL of "ready" is there. */
-static bool take_text(struct buf *text, bool *has_log)
+static bool take_text(struct buf *text, struct answer *answer)
 {
 	char *line = text->data;
 	char *limit = text->data + text->size;
@@ -119,9 +128,9 @@ static bool take_text(struct buf *text, bool *has_log)
 	while ((end = memchr(line, '\n', (size_t)(limit - line)))) {
 		*end = '\0';
 		if (*line == HAS_LOG)
-			*has_log = true;
+			answer->has_log = true;
 		else
-			print_line(line);
+			answer->has_error |= print_line(line);
 		line = end + 1;
 	}
 	text->size = (size_t)(limit - line);
@@ -129,8 +138,8 @@ static bool take_text(struct buf *text, bool *has_log)
 	return memchr(text->data, '\0', text->size) != NULL;
 }
 
-/* 0 ready, -EIO failed (said), -ETIMEDOUT. */
-static int wait_ready(int fd, uint64_t timeout_us, bool *has_log)
+/* 0 ready, -EIO ended, -ETIMEDOUT, or another error of our own. */
+static int wait_ready(int fd, uint64_t timeout_us, struct answer *answer)
 {
 	uint64_t now = time_monotonic_us();
 	uint64_t due = timeout_us > USEC_INFINITY - now ? USEC_INFINITY : now + timeout_us;
@@ -153,11 +162,11 @@ static int wait_ready(int fd, uint64_t timeout_us, bool *has_log)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return -EIO;
+			return n == 0 ? -EIO : -errno;
 		buf_add(&text, data, (size_t)n);
 		if (text.error < 0)
 			return text.error;
-		if (take_text(&text, has_log))
+		if (take_text(&text, answer))
 			return 0;
 	}
 }
@@ -181,11 +190,29 @@ static uint64_t time_to_wait(const struct spec *spec)
 		       : 2 * once + ROLLBACK_EXTRA_US;
 }
 
-static int follow(const struct spec *spec, int fd)
+/* Everything is given back once the supervisor has ended. */
+static void see_end(const struct spec *spec, pid_t pid, const struct answer *answer)
 {
-	bool has_log = false;
+	int status = 0;
+
+	(void)waitpid(pid, &status, 0);
+	if (!answer->has_error && WIFSIGNALED(status))
+		(void)log_error(-ECHILD,
+				"the supervisor of machine %s was killed by signal %s before the "
+				"machine was ready",
+				spec->machine, signal_to_name(WTERMSIG(status)));
+	else if (!answer->has_error)
+		(void)log_error(-ECHILD, "the supervisor of machine %s ended without a word",
+				spec->machine);
+	if (answer->has_log)
+		print_tail(spec->machine);
+}
+
+static int follow(const struct spec *spec, pid_t pid, int fd)
+{
+	struct answer answer = {};
 	char span[64];
-	int r = wait_ready(fd, time_to_wait(spec), &has_log);
+	int r = wait_ready(fd, time_to_wait(spec), &answer);
 
 	if (r == -ETIMEDOUT)
 		return log_error(r,
@@ -194,8 +221,10 @@ static int follow(const struct spec *spec, int fd)
 				 spec->machine,
 				 time_format_span(spec->ready_timeout_us, span, sizeof(span)),
 				 spec->machine);
-	if (r < 0 && has_log)
-		print_tail(spec->machine);
+	if (r == -EIO)
+		see_end(spec, pid, &answer);
+	else if (r < 0)
+		(void)log_errno(r, "hear from the supervisor of machine %s", spec->machine);
 	return r;
 }
 
@@ -217,10 +246,7 @@ int supervise_start(const struct spec *spec, const struct image *image)
 		be_supervisor(&s);
 	}
 	(void)close(ends[1]);
-	r = follow(spec, ends[0]);
+	r = follow(spec, pid, ends[0]);
 	(void)close(ends[0]);
-	/* Everything is given back once the supervisor has ended. */
-	if (r < 0 && r != -ETIMEDOUT)
-		(void)waitpid(pid, NULL, 0);
 	return r;
 }

@@ -147,6 +147,41 @@ def test_what_a_failing_child_says_is_heard(redd, guest, network):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and '"loopback' in done.stderr, done
 
 
+def test_start_says_that_its_supervisor_was_killed(redd, guest):
+    """By the kernel, say, when memory runs out: there is nobody else to say it."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    machine = guest("tiny")
+    # The first that only the supervisor calls.
+    failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=signalfd4:signal=KILL"]
+    done = subprocess.run([*failing, redd.path, "start", machine.name], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1 and f"the supervisor of machine {machine} was killed by signal KILL" in done.stderr, done
+    redd("start", machine)
+    redd("stop", machine)
+
+
+def test_state_that_can_not_be_written_is_written_later(redd, guest, tmp_path):
+    """A /run that is full for a while must not leave a machine "starting" that runs."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    machine = guest("tiny")
+    redd("start", machine)  # its addresses are written for the first one only
+    redd("stop", machine)
+    trace = tmp_path / "trace"
+    _trace(redd, machine, ["-o", trace, "-e", "trace=renameat"], [redd.path, "start", machine.name])
+    calls = [line for line in trace.read_text().splitlines() if "renameat(" in line]
+    # All are the supervisor's, and the first of a guest that does not notify says that it runs.
+    first = next(number for number, line in enumerate(calls, 1) if '".state.' in line)
+    inject = f"inject=renameat:error=ENOSPC:when={first}..{first + 1}"
+    failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e", inject]
+    with subprocess.Popen([*failing, redd.path, "start", machine.name], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as traced:
+        wait_until(lambda: redd.run("show", machine, "-p", "State", "--value").out.strip() == "running", "the state")
+        redd("stop", machine)
+        said = traced.communicate(timeout=30)[1]
+    assert said.count(f"write the state of machine {machine}: No space left") == 1
+    assert "write the state" in redd("logs", machine).out
+
+
 @pytest.mark.parametrize("how", ["tiny", "hangs", "clears the death signal"])
 def test_payload_dies_with_its_supervisor(redd, guest, boot, how):
     machine = guest("tiny").start() if how == "tiny" else boot(HANGS)
