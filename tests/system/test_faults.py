@@ -210,7 +210,7 @@ def test_payload_that_outlives_its_supervisor_is_cleaned(redd, machines):
     time.sleep(0.2)
     supervisor, leader = supervisor_of(machine), machine.leader()
     os.kill(supervisor, signal.SIGKILL)
-    time.sleep(0.3)
+    wait_until(lambda: is_gone(supervisor), "the supervisor's end")
     assert not machine.is_running()
     wait_until(lambda: is_gone(leader), "the payload's end")
     redd("start", machine)
@@ -277,8 +277,9 @@ def test_frozen_leftover_of_a_dead_supervisor(redd, guest, frozen):
     machine = guest("tiny").start()
     folder = next(Path(path) for path in cgroups.folders() if path.startswith(str(top)) and path.endswith(f"/redd/{machine}")) / frozen
     (folder / "cgroup.freeze").write_text("1")
-    os.kill(supervisor_of(machine), signal.SIGKILL)
-    time.sleep(0.2)
+    supervisor = supervisor_of(machine)
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: is_gone(supervisor), "the supervisor's end")
     redd("start", machine)
     redd("stop", machine)
 

@@ -271,9 +271,7 @@ def test_hostile_files_of_images(redd, kind, file):
         path = make("evil") / file
         path.parent.mkdir(parents=True, exist_ok=True)
         HOSTILE[kind](path)
-        begin = time.monotonic()
         results = [redd("image-status", "evil"), redd("image-status", "--json=short", "evil"), redd("list-images")]
-        assert time.monotonic() - begin < 3
         for result in results:
             assert CANARY not in result.out + result.err
             assert not COMMANDS.search(result.out + result.err)

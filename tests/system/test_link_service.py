@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from helpers import dns, links
 from helpers.command import TREE
-from helpers.waiting import wait_until
+from helpers.waiting import settle, wait_until
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 ADVERTISEMENT = 134  # of ICMPv6
@@ -300,12 +300,12 @@ def test_dig_gets_names_and_addresses(link, served, names):
 LLMNR_PORT, LLMNR_GROUPS = 5355, ("224.0.0.252", "ff02::1:3")
 
 
-def ask_llmnr(link, group, message):
-    """(message, address, port) of the answer of the group on host0, or None after half a second of silence."""
+def ask_llmnr(link, group, message, timeout_s=30):
+    """(message, address, port) of the answer of the group on host0, or None when there is none in time."""
     family = socket.AF_INET6 if ":" in group else socket.AF_INET
     with link.guest.socket(family, socket.SOCK_DGRAM) as asking:
         index = json.loads(link.guest.run("ip", "-json", "link", "show", "dev", "host0").stdout)[0]["ifindex"]
-        asking.settimeout(0.5)
+        asking.settimeout(timeout_s)
         asking.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"host0")
         asking.sendto(message, (group, LLMNR_PORT, 0, index) if ":" in group else (group, LLMNR_PORT))
         try:
@@ -327,7 +327,7 @@ def test_names_of_machines_by_llmnr(link, served, names, group):
         assert dns.Reply(answer).flags == 0x8000, "the flags of DNS mean other things here"
         assert port == LLMNR_PORT and (source == link.host4 or source.startswith("fe80::"))
     for name in ("nobody", "db.example", "_gateway", link.machine, link.machine.upper()):
-        assert ask_llmnr(link, group, dns.query(name)) is None, name
+        assert ask_llmnr(link, group, dns.query(name), timeout_s=0.5) is None, name
 
 
 def test_our_own_networks_are_not_told_to_the_world(link, served, resolv_conf):
@@ -695,8 +695,7 @@ def test_others_traffic_wakes_nobody(link, served):
     process = served[0]
     link.guest.run("ip", "route", "add", "default", "via", link.host4)
     link.guest.run("ip", "-6", "route", "add", "default", "via", link.host6)
-    time.sleep(0.3)  # the first advertisement
-    before = links.status_of(process, "voluntary_ctxt_switches")
+    before = settle(lambda: links.status_of(process, "voluntary_ctxt_switches"), "the first advertisement")
     for family, host in ((socket.AF_INET, link.host4), (socket.AF_INET6, link.host6)):
         with link.guest.socket(family, socket.SOCK_DGRAM) as sending:
             for _ in range(100):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import machines as pool
+from helpers.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +58,9 @@ def check_all_differ_and_answer(found, fleet):
     assert set(found) == {machine.name for machine in fleet}
     every = [address for pair in found.values() for address in pair]
     assert len(every) == len(set(every)) == 2 * len(fleet), "an IPv4 and an IPv6 address for each, and none twice"
-    silent = [address for address, answers in zip(every, all_at_once(pings, every)) if not answers]
-    assert not silent
+    # The kernel has one table for the neighbours of all namespaces, which so many fill at once (net.ipv6.neigh.default.gc_thresh3):
+    # a first packet may be lost until it has thrown some away.
+    all_at_once(lambda address: wait_until(lambda: pings(address), f"an answer of {address}"), every)
 
 
 def test_many(redd, fleet):

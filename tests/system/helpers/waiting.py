@@ -14,3 +14,16 @@ def wait_until(condition, what, timeout_s=30, interval_s=0.05):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {timeout_s} s")
         time.sleep(interval_s)
+
+
+def settle(read, what, quiet_s=0.5):
+    """What read() says once that has not changed for a while."""
+    last = read()
+
+    def is_quiet():
+        nonlocal last
+        before, last = last, (time.sleep(quiet_s), read())[1]
+        return last == before
+
+    wait_until(is_quiet, what, interval_s=0)
+    return last
