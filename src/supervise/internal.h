@@ -65,8 +65,7 @@ struct supervisor {
 	struct event_timer ready_timer; /* for a generation that may be rolled back */
 	bool has_rolled_back;		/* and nothing became ready since */
 	struct event_timer quiet_timer;
-	struct event_timer state_timer; /* to write the state again */
-	bool has_old_state;		/* what readers find is not what is: it was said */
+	struct event_timer state_timer; /* to write again what readers don't find: it was said */
 	bool was_forced;		/* killed on the way to a reboot that was asked for */
 	bool is_stopping;
 	bool wants_no_reboot;	/* stop was asked: a reboot from inside ends the machine too */

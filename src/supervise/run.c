@@ -42,31 +42,31 @@ static int mark(struct supervisor *s, const char *text)
 	return 0;
 }
 
+/* Until it is written: a full /run, say, will be emptied again. */
+static int write_state(struct supervisor *s)
+{
+	int r = machine_state_write(s->machine_dir, &s->state);
+
+	event_arm_timer(s->loop, &s->state_timer,
+			r < 0 ? time_monotonic_us() + STATE_RETRY_US : USEC_INFINITY);
+	return r;
+}
+
 static int on_state_due(struct event_loop *loop, void *userdata)
 {
-	struct supervisor *s = userdata;
-
-	(void)supervisor_write_state(s, s->state.phase);
+	(void)write_state(userdata);
 	return 0;
 }
 
 int supervisor_write_state(struct supervisor *s, enum machine_phase phase)
 {
-	bool was_said = s->has_old_state;
+	bool was_said = s->state_timer.due_us != USEC_INFINITY;
 	int r;
 
 	s->state.phase = phase;
-	r = machine_state_write(s->machine_dir, &s->state);
-	s->has_old_state = r < 0;
-	if (r >= 0) {
-		event_disarm_timer(s->loop, &s->state_timer);
-		return 0;
-	}
-	/* A full /run, say, will be emptied again. */
-	s->state_timer.fn = on_state_due;
-	s->state_timer.userdata = s;
-	event_arm_timer(s->loop, &s->state_timer, time_monotonic_us() + STATE_RETRY_US);
-	return was_said ? r : log_errno(r, "write the state of machine %s", s->spec->machine);
+	r = write_state(s);
+	return r >= 0 || was_said ? r
+				  : log_errno(r, "write the state of machine %s", s->spec->machine);
 }
 
 void supervisor_set_ready(struct supervisor *s)
@@ -415,7 +415,8 @@ int supervisor_live(struct supervisor *s)
 	s->ask_timer.due_us = USEC_INFINITY;
 	s->quiet_timer.due_us = USEC_INFINITY;
 	s->ready_timer.due_us = USEC_INFINITY;
-	s->state_timer.due_us = USEC_INFINITY;
+	s->state_timer =
+		(struct event_timer){.due_us = USEC_INFINITY, .fn = on_state_due, .userdata = s};
 	r = claim(s);
 	if (r >= 0)
 		r = describe_machine(s);
