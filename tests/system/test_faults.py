@@ -39,6 +39,7 @@ def boot(redd, machines):
 
 
 HANGS = "trap '' TERM INT HUP\nwhile :; do sleep 1; done"
+NEEDS_STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 
 
 def supervisor_of(machine):
@@ -85,12 +86,11 @@ def _count_calls(redd, machine, argv, tmp_path):
     return by_pid
 
 
+@NEEDS_STRACE
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["start", "run", "run -x"])
 def test_killed_at_any_system_call(redd, guest, tmp_path, mode):
     """Each process of a start in turn is killed at one of its calls; then the next command cleans."""
-    if not shutil.which("strace"):
-        pytest.skip("needs strace")
     machine = guest("tiny")
     argv = {"start": [redd.path, "start", machine.name],
             "run": [redd.path, "run", "-q", "-M", machine.name, "-n", "/bin/true"],
@@ -112,11 +112,10 @@ OPENING_CALLS = ("clone3", "dup", "epoll_create1", "fsmount", "fsopen", "memfd_c
                  "pidfd_open", "signalfd4", "socket", "socketpair")  # fmt: skip
 
 
+@NEEDS_STRACE
 @pytest.mark.slow
 def test_no_descriptor_for_any_call(redd, guest, tmp_path):
     """Each call of a run that opens something fails in turn, those that give back too: it says so, and the next command cleans."""
-    if not shutil.which("strace"):
-        pytest.skip("needs strace")
     machine = guest("tiny")
     argv = [redd.path, "run", "-q", "-x", "-U", "-M", machine.name, f"--network-zone={machine.name[:9]}", "--port=tcp:18080:80", "/bin/true"]
     trace = tmp_path / "trace"
@@ -135,11 +134,10 @@ def test_no_descriptor_for_any_call(redd, guest, tmp_path):
             assert not found, f"{name}, call {when}: {done.stderr}\n{leftovers.describe(found)}"
 
 
+@NEEDS_STRACE
 @pytest.mark.parametrize("network", ["--private-network", "--network-veth"])
 def test_what_a_failing_child_says_is_heard(redd, guest, network):
     """Also when it ends before it has read the supervisor's word, or while the supervisor waits for its own."""
-    if not shutil.which("strace"):
-        pytest.skip("needs strace")
     argv = [redd.path, "run", "-q", "-P", "-M", guest("tiny").name, network, "/bin/true"]
     # The supervisor's own first one asks whether it has a terminal.
     failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=ioctl:error=EPERM:when=1"]
@@ -147,10 +145,9 @@ def test_what_a_failing_child_says_is_heard(redd, guest, network):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and '"loopback' in done.stderr, done
 
 
+@NEEDS_STRACE
 def test_start_says_that_its_supervisor_was_killed(redd, guest):
     """By the kernel, say, when memory runs out: there is nobody else to say it."""
-    if not shutil.which("strace"):
-        pytest.skip("needs strace")
     machine = guest("tiny")
     # The first that only the supervisor calls.
     failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=signalfd4:signal=KILL"]
@@ -160,10 +157,9 @@ def test_start_says_that_its_supervisor_was_killed(redd, guest):
     redd("stop", machine)
 
 
+@NEEDS_STRACE
 def test_state_that_can_not_be_written_is_written_later(redd, guest, tmp_path):
     """A /run that is full for a while must not leave a machine "starting" that runs."""
-    if not shutil.which("strace"):
-        pytest.skip("needs strace")
     machine = guest("tiny")
     redd("start", machine)  # its addresses are written for the first one only
     redd("stop", machine)
@@ -175,8 +171,10 @@ def test_state_that_can_not_be_written_is_written_later(redd, guest, tmp_path):
     inject = f"inject=renameat:error=ENOSPC:when={first}..{first + 1}"
     failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e", inject]
     with subprocess.Popen([*failing, redd.path, "start", machine.name], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as traced:
-        wait_until(lambda: redd.run("show", machine, "-p", "State", "--value").out.strip() == "running", "the state")
-        redd("stop", machine)
+        try:
+            wait_until(lambda: redd.run("show", machine, "-p", "State", "--value").out.strip() == "running", "the state")
+        finally:
+            redd("stop", machine)  # which strace waits for
         said = traced.communicate(timeout=30)[1]
     assert said.count(f"write the state of machine {machine}: No space left") == 1
     assert "write the state" in redd("logs", machine).out

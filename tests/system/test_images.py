@@ -271,7 +271,8 @@ def test_hostile_files_of_images(redd, kind, file):
         path = make("evil") / file
         path.parent.mkdir(parents=True, exist_ok=True)
         HOSTILE[kind](path)
-        results = [redd("image-status", "evil"), redd("image-status", "--json=short", "evil"), redd("list-images")]
+        argvs = ["image-status", "evil"], ["image-status", "--json=short", "evil"], ["list-images"]
+        results = [redd(*argv, timeout=10) for argv in argvs]
         for result in results:
             assert CANARY not in result.out + result.err
             assert not COMMANDS.search(result.out + result.err)

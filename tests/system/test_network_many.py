@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from helpers import machines as pool
-from helpers.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
 MANY = 200
+LOST_MAX = 4  # of 400 addresses
 AT_ONCE = 8
 IN_ZONE = 20
 
@@ -54,20 +54,22 @@ def look_up(name, machine):
     return subprocess.run([*enter, "busybox", "nslookup", name, gateway], capture_output=True, text=True, check=False).stdout
 
 
-def check_all_differ_and_answer(found, fleet):
+def check_all_differ(found, fleet):
+    """The addresses that do not answer the first packet."""
     assert set(found) == {machine.name for machine in fleet}
     every = [address for pair in found.values() for address in pair]
     assert len(every) == len(set(every)) == 2 * len(fleet), "an IPv4 and an IPv6 address for each, and none twice"
-    # The kernel has one table for the neighbours of all namespaces, which so many fill at once (net.ipv6.neigh.default.gc_thresh3):
-    # a first packet may be lost until it has thrown some away.
-    all_at_once(lambda address: wait_until(lambda: pings(address), f"an answer of {address}"), every)
+    return [address for address, answers in zip(every, all_at_once(pings, every)) if not answers]
 
 
 def test_many(redd, fleet):
     many = fleet(MANY)
     all_at_once(lambda machine: redd("start", machine), many)
     found = addresses(redd)
-    check_all_differ_and_answer(found, many)
+    # The kernel has one table for the neighbours of all namespaces, which so many fill at once (net.ipv6.neigh.default.gc_thresh3):
+    # a first packet may be lost to that, seldom, and the second is not.
+    silent = check_all_differ(found, many)
+    assert len(silent) <= LOST_MAX and all(map(pings, silent)), silent
     assert found[many[-1].name][0] in look_up(many[-1].name, many[0])
     assert found[many[0].name][0] in look_up(many[0].name, many[MANY // 2])
     all_at_once(lambda machine: redd("terminate", machine), many)
@@ -80,7 +82,7 @@ def test_a_zone_full_at_once(redd, fleet):
     zone = fleet(IN_ZONE, "Zone=full")
     all_at_once(lambda machine: redd("start", machine), zone, IN_ZONE)
     found, pids = addresses(redd), {machine.name: machine.leader() for machine in zone}
-    check_all_differ_and_answer(found, zone)
+    assert not check_all_differ(found, zone)
     ways = [(pids[one], address) for one in found for other in found if one != other for address in found[other]]
     silent = [way for way, answers in zip(ways, all_at_once(lambda way: pings(way[1], way[0]), ways)) if not answers]
     assert not silent

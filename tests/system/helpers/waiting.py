@@ -18,12 +18,12 @@ def wait_until(condition, what, timeout_s=30, interval_s=0.05):
 
 def settle(read, what, quiet_s=0.5):
     """What read() says once that has not changed for a while."""
-    last = read()
+    seen = [read()]
 
     def is_quiet():
-        nonlocal last
-        before, last = last, (time.sleep(quiet_s), read())[1]
-        return last == before
+        time.sleep(quiet_s)
+        seen.append(read())
+        return seen[-1] == seen[-2]
 
     wait_until(is_quiet, what, interval_s=0)
-    return last
+    return seen[-1]
