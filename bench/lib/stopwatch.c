@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Times commands without the weight of an interpreter around them: vfork, execve, wait. Commands
- *are separated by "---"; "{}" in an argument becomes a number used only once; a first word "@FILE"
- *names a mount namespace to run it in. Standard input and output are /dev/null. Prints "INDEX
- *NANOSECONDS EXIT_CODE" lines.
+ * Times commands without the weight of an interpreter around them: vfork, execve, wait.
+ * Commands are separated by "---"; "{}" in an argument becomes a number used only once; a
+ * first word "@FILE" names a mount namespace to run it in. Standard input and output are
+ * /dev/null. Prints lines of "INDEX NANOSECONDS EXIT_CODE".
  *
  *	stopwatch rounds N SEED --- COMMAND... --- COMMAND...   each once per round, in random order
- *	stopwatch flood N AT_ONCE --- COMMAND...                 N of it, AT_ONCE at a time: one
- *line
+ *	stopwatch flood N AT_ONCE --- COMMAND...         N of it, AT_ONCE at a time: one line
  */
 #include <fcntl.h>
 #include <sched.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The floor: what starting a program in namespaces of its own costs when nothing else is done. All
- * namespaces, user too, one uid map, the folder as root, a fresh /proc, execve. It confines
- *nothing.
+ * namespaces, user too, one uid map, the folder as root, a fresh /proc, execve.
+ * It confines nothing.
  *
  *	floor DIR PROGRAM [ARGUMENT...]
  */
