@@ -4,8 +4,8 @@
  * connections are tracked. Packet sockets see everything nevertheless. Quiet. Supervisor's side.
  */
 #include <arpa/inet.h>
-#include <linux/if_ether.h>
 #include <netinet/icmp6.h>
+#include <netinet/if_ether.h>
 #include <netinet/ip_icmp.h>
 
 #include "host/firewall_match.h"

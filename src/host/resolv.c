@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 
 #include "host/host.h"
+#include "kernel/sys.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/str.h"
@@ -130,10 +131,11 @@ static int look_at_link(int etc, struct host_facts *facts)
 static int find_mount(int dir, const char *name, uint64_t *ret_mount, mode_t *ret_mode)
 {
 	struct statx st;
+	int r = sys_statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+			  STATX_TYPE | STATX_MNT_ID, &st);
 
-	if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
-		  STATX_TYPE | STATX_MNT_ID, &st) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	*ret_mount = st.stx_mnt_id;
 	*ret_mode = st.stx_mode;
 	return 0;

@@ -20,6 +20,7 @@
 #include "image/btrfs.h"
 #include "image/name.h"
 #include "image/pool.h"
+#include "kernel/sys.h"
 #include "lib/fd.h"
 #include "lib/macro.h"
 #include "lib/path.h"
@@ -192,11 +193,14 @@ static int examine(const struct scan *s, const char *entry, struct image **ret)
 	bool link;
 	int r;
 
-	if (statx(s->fd, entry, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_WANTED, &st) < 0)
-		return -errno;
+	r = sys_statx(s->fd, entry, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_WANTED, &st);
+	if (r < 0)
+		return r;
 	link = S_ISLNK(st.stx_mode);
-	if (link && statx(s->fd, entry, AT_NO_AUTOMOUNT, STATX_WANTED, &st) < 0)
-		return errno == ELOOP ? -ENOENT : -errno;
+	if (link)
+		r = sys_statx(s->fd, entry, AT_NO_AUTOMOUNT, STATX_WANTED, &st);
+	if (r < 0)
+		return r == -ELOOP ? -ENOENT : r;
 	if (!S_ISDIR(st.stx_mode) && !(S_ISREG(st.stx_mode) && str_has_suffix(entry, RAW_SUFFIX)))
 		return -ENOENT;
 	image = calloc(1, sizeof(*image));

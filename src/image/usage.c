@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "kernel/sys.h"
 #include "lib/fd.h"
 #include "lib/fs.h"
 #include "lib/io.h"
@@ -130,9 +131,10 @@ static int read_key(int dirfd, const char *name, struct entry *ret)
 {
 	int flags = *name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
 	struct statx st;
+	int r = sys_statx(dirfd, name, flags, STATX_INO | STATX_BTIME, &st);
 
-	if (statx(dirfd, name, flags, STATX_INO | STATX_BTIME, &st) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	*ret = (struct entry){.ino = st.stx_ino};
 	if (st.stx_mask & STATX_BTIME)
 		ret->birth_ns = (uint64_t)st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;

@@ -10,6 +10,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <linux/stat.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -20,6 +21,13 @@
 
 #ifndef MOUNT_ATTR_IDMAP
 #define MOUNT_ATTR_IDMAP 0x00100000
+#endif
+/* stdio.h has it with glibc; not with musl 1.2.3. */
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE (1 << 0)
+#endif
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE (1 << 1)
 #endif
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP 0x200000000ULL
@@ -101,6 +109,12 @@ static inline int sys_execveat(int dirfd, const char *path, char *const *argv, c
 			       int flags)
 {
 	return (int)SYS_RESULT(syscall(SYS_execveat, dirfd, path, argv, envp, flags));
+}
+
+static inline int sys_statx(int dirfd, const char *path, int flags, unsigned mask,
+			    struct statx *ret)
+{
+	return (int)SYS_RESULT(syscall(SYS_statx, dirfd, path, flags, mask, ret));
 }
 
 static inline int sys_renameat2(int from_fd, const char *from, int to_fd, const char *to,

@@ -79,8 +79,10 @@ static int claim_new(int registry_fd, const char *name, int *ret_dir_fd, int *re
 		return -EAGAIN;
 	if (lock < 0)
 		r = lock;
-	else if (renameat2(registry_fd, hidden, registry_fd, name, RENAME_NOREPLACE) < 0)
-		r = errno == ENOENT ? -EAGAIN : -errno;
+	else
+		r = sys_renameat2(registry_fd, hidden, registry_fd, name, RENAME_NOREPLACE);
+	if (r == -ENOENT)
+		r = -EAGAIN;
 	if (r < 0) {
 		(void)fs_remove_tree_at(registry_fd, hidden);
 		return r;

@@ -51,7 +51,9 @@ static int on_quiet(struct event_loop *loop, void *userdata)
 {
 	struct ranges ranges = {};
 
+#ifdef __GLIBC__
 	(void)malloc_trim(0);
+#endif
 	(void)dl_iterate_phdr(collect_object, &ranges);
 	for (size_t i = 0; i < ranges.count; i++)
 		(void)madvise((void *)ranges.items[i].start,

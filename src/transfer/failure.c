@@ -4,6 +4,7 @@
  */
 #include "transfer/failure.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -22,7 +23,6 @@ static bool failure_claim(struct failure *f)
 
 int failure_errno(struct failure *f, int error, const char *fmt, ...)
 {
-	char reason[128];
 	size_t used;
 	va_list args;
 
@@ -32,8 +32,8 @@ int failure_errno(struct failure *f, int error, const char *fmt, ...)
 	(void)vsnprintf(f->what, sizeof(f->what), fmt, args);
 	va_end(args);
 	used = strlen(f->what);
-	(void)snprintf(f->what + used, sizeof(f->what) - used, ": %s",
-		       strerror_r(-error, reason, sizeof(reason)));
+	errno = -error;
+	(void)snprintf(f->what + used, sizeof(f->what) - used, ": %m");
 	f->error = error;
 	return error;
 }
