@@ -197,10 +197,11 @@ static int examine(const struct scan *s, const char *entry, struct image **ret)
 	if (r < 0)
 		return r;
 	link = S_ISLNK(st.stx_mode);
-	if (link)
+	if (link) {
 		r = sys_statx(s->fd, entry, AT_NO_AUTOMOUNT, STATX_WANTED, &st);
-	if (r < 0)
-		return r == -ELOOP ? -ENOENT : r;
+		if (r < 0)
+			return r == -ELOOP ? -ENOENT : r;
+	}
 	if (!S_ISDIR(st.stx_mode) && !(S_ISREG(st.stx_mode) && str_has_suffix(entry, RAW_SUFFIX)))
 		return -ENOENT;
 	image = calloc(1, sizeof(*image));

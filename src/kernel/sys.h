@@ -22,7 +22,7 @@
 #ifndef MOUNT_ATTR_IDMAP
 #define MOUNT_ATTR_IDMAP 0x00100000
 #endif
-/* stdio.h has it with glibc; not with musl 1.2.3. */
+/* glibc has them in stdio.h, musl 1.2.3 nowhere. */
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE (1 << 0)
 #endif

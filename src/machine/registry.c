@@ -67,7 +67,7 @@ static int claim_new(int registry_fd, const char *name, int *ret_dir_fd, int *re
 {
 	autofree char *hidden = machine_hidden_name(name);
 	autoclose int dir = -1, lock = -1;
-	int r = 0;
+	int r;
 
 	if (!hidden)
 		return -ENOMEM;
@@ -77,10 +77,8 @@ static int claim_new(int registry_fd, const char *name, int *ret_dir_fd, int *re
 	lock = dir < 0 ? -errno : lock_take_at(dir, "lock", false);
 	if (lock == -ENOENT || lock == -EBUSY)
 		return -EAGAIN;
-	if (lock < 0)
-		r = lock;
-	else
-		r = sys_renameat2(registry_fd, hidden, registry_fd, name, RENAME_NOREPLACE);
+	r = lock < 0 ? lock
+		     : sys_renameat2(registry_fd, hidden, registry_fd, name, RENAME_NOREPLACE);
 	if (r == -ENOENT)
 		r = -EAGAIN;
 	if (r < 0) {

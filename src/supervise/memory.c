@@ -51,7 +51,7 @@ static int on_quiet(struct event_loop *loop, void *userdata)
 {
 	struct ranges ranges = {};
 
-#ifdef __GLIBC__
+#ifdef __GLIBC__ /* musl has no such call */
 	(void)malloc_trim(0);
 #endif
 	(void)dl_iterate_phdr(collect_object, &ranges);
