@@ -21,6 +21,7 @@
 #define MINOR_MAX 0xfffffU
 #define NUMBER_TEXT_MAX sizeof("4294967295")
 #define RULE_INSNS 8
+#define LOAD_TRIES 16
 #define FIXED_INSNS 11 /* before the first rule and behind the last */
 
 const struct device_rule devices_default[] = {
@@ -147,6 +148,16 @@ static int sys_bpf(int command, union bpf_attr *attr)
 	return r < 0 ? -errno : r;
 }
 
+/* The verifier gives up as soon as a signal is pending, though it be one that does nothing. */
+static int load(union bpf_attr *attr)
+{
+	int fd = -EAGAIN;
+
+	for (int i = 0; fd == -EAGAIN && i < LOAD_TRIES; i++)
+		fd = sys_bpf(BPF_PROG_LOAD, attr);
+	return fd;
+}
+
 /*
  * Before 5.11 a program is charged to RLIMIT_MEMLOCK, and too little of it reads EPERM. The limit
  * is put back, because the payload inherits it.
@@ -164,7 +175,7 @@ static int load_with_memlock(union bpf_attr *attr)
 		if (setrlimit(RLIMIT_MEMLOCK, &more) < 0)
 			return -EPERM;
 	}
-	fd = sys_bpf(BPF_PROG_LOAD, attr);
+	fd = load(attr);
 	(void)setrlimit(RLIMIT_MEMLOCK, &old);
 	return fd;
 }
@@ -204,7 +215,7 @@ int devices_bpf_load(const struct device_rule *rules, size_t n)
 	attr.insn_cnt = (uint32_t)code.length;
 	attr.license = (uint64_t)(uintptr_t) "LGPL-2.1-or-later";
 	(void)snprintf(attr.prog_name, sizeof(attr.prog_name), "redd_devices");
-	fd = sys_bpf(BPF_PROG_LOAD, &attr);
+	fd = load(&attr);
 	return fd == -EPERM ? load_with_memlock(&attr) : fd;
 }
 
