@@ -320,7 +320,17 @@ int network_forward_end(const char *machine)
 
 void network_forward_clean(void)
 {
-	(void)network_forward_end(NULL);
+	autoclose int lock = -1;
+	autoclose int dir = -1;
+
+	if (access(NETWORK_DIR, F_OK) < 0)
+		return;
+	dir = network_lock(&lock);
+	if (dir < 0)
+		return;
+	io_remove_temporaries_at(dir, RECORD);
+	if (faccessat(dir, RECORD, F_OK, 0) == 0)
+		(void)end_locked(dir, NULL);
 }
 
 int network_forward_link6(const char *link, bool forwards)

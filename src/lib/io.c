@@ -5,6 +5,7 @@
  */
 #include "lib/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -145,6 +146,32 @@ static int make_temporary_name(const char *path, char **ret)
 		random = (uint32_t)getpid();
 	*ret = str_printf("%.*s.%s.%08x.tmp", (int)(name - path), path, name, random);
 	return *ret ? 0 : -ENOMEM;
+}
+
+/* ".name.XXXXXXXX.tmp" of that name? */
+static bool is_temporary_of(const char *entry, const char *name)
+{
+	const char *rest = *entry == '.' ? str_after_prefix(entry + 1, name) : NULL;
+
+	return rest && *rest == '.' && strspn(rest + 1, "0123456789abcdef") == 8 &&
+	       streq(rest + 9, ".tmp");
+}
+
+void io_remove_temporaries_at(int dirfd, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	autofree char *parent = slash ? strndup(path, (size_t)(slash - path + 1)) : strdup(".");
+	int fd = parent ? openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (is_temporary_of(entry->d_name, slash ? slash + 1 : path))
+			(void)unlinkat(fd, entry->d_name, 0);
+	if (dir)
+		(void)closedir(dir);
+	else if (fd >= 0)
+		(void)close(fd);
 }
 
 static int write_new_file(int dirfd, const char *path, const char *data, unsigned mode,

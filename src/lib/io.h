@@ -28,3 +28,5 @@ int io_write_file_at(int dirfd, const char *path, const char *data);
  * `durable` adds fsync of file and directory. 0 or -errno; on error the old file is intact.
  */
 int io_replace_file_at(int dirfd, const char *path, const char *data, unsigned mode, bool durable);
+/* Removes what replacements of dirfd/path left that were killed; none may be under way. */
+void io_remove_temporaries_at(int dirfd, const char *path);

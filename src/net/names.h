@@ -20,6 +20,8 @@ bool net_name_is_valid(const char *name);
 /* Makes the directory (0755) where it is missing. No address at all withdraws the name. */
 int net_names_publish(const char *machine, const struct net_address *addresses, size_t count);
 void net_names_withdraw(const char *machine);
+/* The same after a supervisor that was killed, maybe while it published. */
+void net_names_clean(const char *machine);
 /*
  * By name, without regard to case; `name` is anybody's text and may hold anything. Up to
  * NET_NAMES_ADDRESSES_MAX into ret, their number, or -ENOENT.

@@ -53,3 +53,12 @@ void net_names_withdraw(const char *machine)
 	if (path && net_name_is_valid(machine))
 		(void)unlink(path);
 }
+
+void net_names_clean(const char *machine)
+{
+	autofree char *path = str_printf(NET_NAMES_DIR "/%s", machine);
+
+	net_names_withdraw(machine);
+	if (path && net_name_is_valid(machine))
+		io_remove_temporaries_at(AT_FDCWD, path);
+}

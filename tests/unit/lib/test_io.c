@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "lib/io.h"
+#include "lib/str.h"
 
 static void test_read_sizes(void **state)
 {
@@ -129,6 +130,41 @@ static void test_replace(void **state)
 	assert_int_equal(count_entries(s->fd), 2);
 }
 
+static void test_temporaries_are_removed(void **state)
+{
+	static const char *const stay[] = {"f",
+					   ".f.tmp",
+					   ".f.1234567.tmp",
+					   ".f.12345678.tmpx",
+					   ".f.1234567g.tmp",
+					   ".ff.12345678.tmp",
+					   "f.12345678.tmp"};
+	struct scratch *s = *state;
+
+	assert_int_equal(mkdirat(s->fd, "d", 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(stay); i++) {
+		autofree char *path = str_printf("d/%s", stay[i]);
+
+		write_file(s->fd, path, "");
+		write_file(s->fd, stay[i], "");
+	}
+	write_file(s->fd, "d/.f.12345678.tmp", "");
+	write_file(s->fd, "d/.f.0abcdef9.tmp", "");
+	write_file(s->fd, ".f.0abcdef9.tmp", "");
+	io_remove_temporaries_at(s->fd, "d/f");
+	io_remove_temporaries_at(s->fd, "none/f");
+	for (size_t i = 0; i < ARRAY_SIZE(stay); i++) {
+		autofree char *path = str_printf("d/%s", stay[i]);
+
+		assert_int_equal(faccessat(s->fd, path, F_OK, 0), 0);
+	}
+	assert_int_equal(faccessat(s->fd, "d/.f.12345678.tmp", F_OK, 0), -1);
+	assert_int_equal(faccessat(s->fd, "d/.f.0abcdef9.tmp", F_OK, 0), -1);
+	assert_int_equal(faccessat(s->fd, ".f.0abcdef9.tmp", F_OK, 0), 0);
+	io_remove_temporaries_at(s->fd, "f");
+	assert_int_equal(faccessat(s->fd, ".f.0abcdef9.tmp", F_OK, 0), -1);
+}
+
 static void test_replace_fails_whole(void **state)
 {
 	struct scratch *s = *state;
@@ -164,6 +200,7 @@ int main(void)
 		scratch_test(test_pipe_in_pieces),
 		scratch_test(test_write_file),
 		scratch_test(test_replace),
+		scratch_test(test_temporaries_are_removed),
 		scratch_test(test_replace_fails_whole),
 		scratch_test(test_replace_does_not_follow),
 	};
