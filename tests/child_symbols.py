@@ -21,7 +21,7 @@ ALLOWED = {
     "__stack_chk_fail", "__errno_location", "_GLOBAL_OFFSET_TABLE_", "__memcpy_chk", "__memset_chk", "__memmove_chk",
     "__stpcpy_chk", "__strcat_chk", "__read_chk", "__pread_chk", "__readlinkat_chk", "__getcwd_chk", "__assert_fail", "environ", "__environ",
     # system calls, one for one
-    "syscall", "_exit", "accept4", "bind", "capget", "capset", "chdir", "chroot", "close", "close_range", "connect",
+    "syscall", "_exit", "accept4", "bind", "capget", "capset", "chdir", "chroot", "clone", "close", "close_range", "connect",
     "dup", "dup2", "dup3", "execve", "faccessat", "fchdir", "fchmod", "fchmodat", "fchown", "fchownat", "fcntl",
     "fcntl64", "fexecve", "fsetxattr", "ftruncate", "ftruncate64", "futimens", "fstat", "fstat64", "fstatat", "fstatat64", "fstatfs", "fstatfs64", "getegid", "geteuid",
     "getgid", "getpid", "getrlimit", "getrlimit64", "getppid", "getuid", "ioctl", "kill", "linkat", "lseek", "lseek64", "mkdirat", "mknodat",

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interpreter of plans, and the two children it runs in.
+ * The interpreter of plans, and the three children it runs in.
  *
- * The supervisor interprets the SETUP stage itself. Its op clone-outer makes the outer child, which
- * interprets OUTER as soon as its users are mapped, beside the rest of SETUP; that ends with
- * clone-inner, which makes PID 1 as a child of the supervisor (CLONE_PARENT) and leaves. PID 1
- * interprets INNER, which ends with exec.
+ * The supervisor interprets BEGIN, OPEN and SETUP itself. BEGIN makes the holder, which interprets
+ * HOLDER as soon as its users are mapped, beside all that the supervisor prepares, and stays until
+ * PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in the memory of
+ * the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a child of the
+ * supervisor (CLONE_PARENT) and ends. PID 1 interprets INNER, which ends with exec.
  *
  * Code that runs in a child makes system calls only: no allocation, no stdio, no look-ups.
  * tests/child_symbols.py holds it to that.
@@ -18,37 +19,45 @@
 
 #include "plan/plan.h"
 
-/* What a child tells the supervisor over the report socket (SOCK_SEQPACKET), one per message. */
+/*
+ * What a child tells the supervisor over its report socket (SOCK_SEQPACKET), one per message. End
+ * of file from PID 1 is its exec, or its death.
+ */
 enum child_report_type {
 	CHILD_REPORT_FAILED,	 /* `op` failed with `error` */
-	CHILD_REPORT_NAMESPACES, /* the outer child has made its namespaces */
-	CHILD_REPORT_INNER,	 /* `pid` of PID 1, as the host numbers it */
+	CHILD_REPORT_NAMESPACES, /* the holder has made its namespaces */
 	CHILD_REPORT_PTY,	 /* carries the console's master */
-	CHILD_REPORT_EXEC,	 /* exec comes next: what follows is end of file, or FAILED */
 };
 
 struct child_report {
 	uint32_t type; /* enum child_report_type */
 	uint32_t op;   /* index in the plan */
 	int32_t error; /* negative errno */
-	int32_t pid;
 };
 
 struct child_context {
 	const struct plan *plan;
 	int *slots;	     /* PLAN_SLOT_COUNT descriptors or -1, the host's */
 	int supervisor_sync; /* the supervisor's end of the report socket */
+	int holder_sync;     /* the supervisor's end of the holder's */
 	size_t current_op;   /* also tells which op failed */
 	size_t current_item; /* of an op with a list: which of it failed */
-	pid_t outer_pid;     /* set by clone-outer */
+	uint32_t fs_uid;     /* whose files are made at the moment, see setfsuid(2) */
+	uint32_t fs_gid;
+	pid_t holder_pid; /* set by clone-holder */
+	pid_t outer_pid;  /* set by clone-outer: ended, to be reaped */
+	pid_t inner_pid;  /* set by clone-inner: of PID 1, as the host numbers it */
 	/* This process's own command line and environment, as the kernel put them; size 0: not
 	 * known. */
 	char *arguments;
 	size_t arguments_size;
-	/* Supervisor only: writes the maps of the outer child and fills the USERNS slot. */
-	int (*prepare_outer)(struct child_context *context, pid_t outer);
-	/* Supervisor only: the op `await`. */
-	int (*await_outer)(struct child_context *context);
+	/* Supervisor only: writes the maps of the holder and fills the USERNS slot. */
+	int (*prepare_holder)(struct child_context *context, pid_t holder);
+	/* Supervisor only: the ops `await` and `end-holder`. */
+	int (*await_holder)(struct child_context *context, enum plan_slot cgroupns);
+	int (*end_holder)(struct child_context *context);
+	/* Supervisor only: PID 1 exists, and waits for its permit before it executes. */
+	int (*watch_inner)(struct child_context *context, pid_t inner);
 	/* Supervisor only: the op `host`. */
 	int (*run_host)(struct child_context *context, const char *module);
 	/* Supervisor only: tells that a wish has failed. */
@@ -56,6 +65,8 @@ struct child_context {
 	void *userdata;
 };
 
+/* One op, as the owner of what it makes: until the next one, or the end of its stage. */
+int child_run_op(struct child_context *context, const struct plan_op *op);
 /* Interprets one stage. 0, or -errno with context->current_op at the op that failed. */
 int child_run_stage(struct child_context *context, enum plan_stage stage);
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The file ops: mount points, and the content of file systems that the plan made. Supervisor only,
- * before PID 1 exists.
+ * before PID 1 exists. The interpreter has taken the owner's identity, and there is no umask.
  */
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,27 +33,6 @@ static int refuse_link(int root, const char *path)
 	return 0;
 }
 
-/*
- * A mapped mount has no room for a file of the host's root: what is made there must be made as the
- * guest's user. Taking that file system identity drops the capabilities that override permissions
- * (setfsuid(2)), which the guest's root would have: they are raised again.
- */
-static int take_identity(uint32_t uid, uint32_t gid)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {};
-	int r;
-
-	(void)syscall(SYS_setfsgid, gid);
-	(void)syscall(SYS_setfsuid, uid);
-	r = (int)SYS_RESULT(syscall(SYS_capget, &header, data));
-	if (r < 0)
-		return r;
-	for (int i = 0; i < 2; i++)
-		data[i].effective = data[i].permitted;
-	return (int)SYS_RESULT(syscall(SYS_capset, &header, data));
-}
-
 static int make_dir(struct child_context *context, const struct plan_op *op)
 {
 	int r = op->number ? refuse_link(context->slots[op->at], op->path) : 0;
@@ -74,23 +52,17 @@ int child_op_MKDIR(struct child_context *context, const struct plan_op *op)
 {
 	autoclose int fd = -1;
 
-	/* Most images have it: to look needs no other identity. */
+	/* Most images have it. */
 	if (dir_exists(context, op))
 		return 0;
-	fd = take_identity(op->uid, op->gid);
-	if (fd >= 0)
-		fd = make_dir(context, op);
-	(void)take_identity(0, 0);
+	fd = make_dir(context, op);
 	return fd < 0 ? fd : 0;
 }
 
 int child_op_MKFILE(struct child_context *context, const struct plan_op *op)
 {
-	int r = take_identity(op->uid, op->gid);
-	autoclose int fd =
-		r < 0 ? r : path_make_file_in_root(context->slots[op->at], op->path, op_owner(op));
+	autoclose int fd = path_make_file_in_root(context->slots[op->at], op->path, op_owner(op));
 
-	(void)take_identity(0, 0);
 	return fd < 0 ? fd : 0;
 }
 
@@ -99,43 +71,20 @@ int child_op_MKFILE(struct child_context *context, const struct plan_op *op)
  * of the plan sees to that.
  */
 
-/* What was made is subject to the umask, and ours. */
-static int settle(struct child_context *context, const struct plan_op *op)
-{
-	int dir = context->slots[op->at];
-
-	if (fchmodat(dir, op->path, op->mode & 07777, 0) < 0)
-		return -errno;
-	if ((op->uid || op->gid) &&
-	    fchownat(dir, op->path, op->uid, op->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	return 0;
-}
-
 int child_op_NEW_DIR(struct child_context *context, const struct plan_op *op)
 {
-	if (mkdirat(context->slots[op->at], op->path, op->mode) < 0)
-		return -errno;
-	return settle(context, op);
+	return (int)SYS_RESULT(mkdirat(context->slots[op->at], op->path, op->mode));
 }
 
 int child_op_MKNOD(struct child_context *context, const struct plan_op *op)
 {
-	if (mknodat(context->slots[op->at], op->path, op->mode, (dev_t)op->number) < 0)
-		return -errno;
-	return settle(context, op);
+	return (int)SYS_RESULT(
+		mknodat(context->slots[op->at], op->path, op->mode, (dev_t)op->number));
 }
 
 int child_op_SYMLINK(struct child_context *context, const struct plan_op *op)
 {
-	int dir = context->slots[op->at];
-
-	if (symlinkat(op->data, dir, op->path) < 0)
-		return -errno;
-	if ((op->uid || op->gid) &&
-	    fchownat(dir, op->path, op->uid, op->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	return 0;
+	return (int)SYS_RESULT(symlinkat(op->data, context->slots[op->at], op->path));
 }
 
 /* Beside it first, then renamed: a link that is replaced never leads nowhere. */
@@ -155,13 +104,9 @@ static int replace_link(int dir, const char *name, const char *target)
 
 int child_op_LINK(struct child_context *context, const struct plan_op *op)
 {
-	int r = take_identity(op->uid, op->gid);
-	autoclose int dir =
-		r < 0 ? r : path_make_dir_in_root(context->slots[op->at], op->path, op_owner(op));
+	autoclose int dir = path_make_dir_in_root(context->slots[op->at], op->path, op_owner(op));
 
-	r = dir < 0 ? dir : replace_link(dir, op->source, op->data);
-	(void)take_identity(0, 0);
-	return r;
+	return dir < 0 ? dir : replace_link(dir, op->source, op->data);
 }
 
 int child_op_WRITE(struct child_context *context, const struct plan_op *op)
@@ -169,11 +114,7 @@ int child_op_WRITE(struct child_context *context, const struct plan_op *op)
 	autoclose int fd = openat(context->slots[op->at], op->path,
 				  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, op->mode);
 
-	if (fd < 0)
-		return -errno;
-	if ((op->uid || op->gid) && fchown(fd, op->uid, op->gid) < 0)
-		return -errno;
-	return io_write_all(fd, op->data, strlen(op->data));
+	return fd < 0 ? -errno : io_write_all(fd, op->data, strlen(op->data));
 }
 
 /*
@@ -223,7 +164,7 @@ static int replace_file(int dir, const char *name, const struct plan_op *op)
 	if (fd < 0)
 		return -errno;
 	r = io_write_all(fd, op->data, strlen(op->data));
-	/* The umask took some of the mode. */
+	/* Elsewhere than in a set-up there may be a umask. */
 	if (r >= 0 && (fchmod(fd, op->mode) < 0 || renameat(dir, temporary, dir, name) < 0))
 		r = -errno;
 	if (r < 0)
@@ -272,21 +213,15 @@ static int put_file(int dir, const char *name, const struct plan_op *op)
 int child_op_PUT_FILE(struct child_context *context, const struct plan_op *op)
 {
 	const char *name = NULL;
-	int r = take_identity(op->uid, op->gid);
-	autoclose int dir = r < 0 ? r : open_parent(context, op, &name);
+	autoclose int dir = open_parent(context, op, &name);
 
-	r = dir < 0 ? dir : put_file(dir, name, op);
-	(void)take_identity(0, 0);
-	return r;
+	return dir < 0 ? dir : put_file(dir, name, op);
 }
 
 int child_op_DELETE(struct child_context *context, const struct plan_op *op)
 {
 	const char *name = NULL;
-	int r = take_identity(op->uid, op->gid);
-	autoclose int dir = r < 0 ? r : open_parent(context, op, &name);
+	autoclose int dir = open_parent(context, op, &name);
 
-	r = dir < 0 ? dir : remove_name(dir, name);
-	(void)take_identity(0, 0);
-	return r;
+	return dir < 0 ? dir : remove_name(dir, name);
 }

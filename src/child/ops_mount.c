@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "child/child.h"
 #include "kernel/sys.h"
@@ -196,6 +197,50 @@ int child_op_OVERLAY(struct child_context *context, const struct plan_op *op)
 	return store_fd(context, op, r);
 }
 
+/*
+ * The root of the file system that was just mounted on `covered`. Its path may lead elsewhere by
+ * now, since an image's link can lead back to the tree's own root, on which the mount lies: what is
+ * on a directory is its own ".." where it is the root. Nothing but a new file system will do, since
+ * files are made in it by their paths.
+ */
+static int open_mounted(int covered)
+{
+	struct stat below, above;
+	int fd = -EAGAIN;
+
+	for (int i = 0; fd == -EAGAIN && i < RESOLVE_RETRIES; i++)
+		fd = sys_openat2(covered, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+				 RESOLVE_IN_ROOT);
+	if (fd < 0)
+		return fd;
+	if (fstat(covered, &below) == 0 && fstat(fd, &above) == 0 && below.st_dev != above.st_dev)
+		return fd;
+	(void)close(fd);
+	return -EXDEV;
+}
+
+/*
+ * With one call what fsopen() and its kin need ten for, each of them short, all of them together a
+ * part of a start. The target is the working directory, since it is known by descriptor. Not for
+ * what is to be read-only: here that is the file system's, not the mount's.
+ */
+int child_op_MOUNT_FS(struct child_context *context, const struct plan_op *op)
+{
+	int covered = child_open_in_root(context, op, O_PATH | O_DIRECTORY);
+	int r;
+
+	if (covered < 0)
+		return covered;
+	r = (int)SYS_RESULT(fchdir(covered));
+	if (r >= 0)
+		r = (int)SYS_RESULT(
+			mount(op->source, ".", op->source, (unsigned long)op->flags, op->data));
+	if (r >= 0 && op->out != PLAN_SLOT_NONE)
+		r = store_fd(context, op, open_mounted(covered));
+	(void)close(covered);
+	return r;
+}
+
 int child_op_SETATTR(struct child_context *context, const struct plan_op *op)
 {
 	struct mount_attr attr = {.attr_set = op->number};
@@ -238,22 +283,21 @@ static int open_own_node(int dir, const char *name, uint64_t resolve)
 			   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | resolve);
 }
 
-/* Puts a copy of `node` on `target`, a node of a procfs that we have just made. */
-static int cover(int target, int node, bool read_only)
+/*
+ * Puts the copied mount `tree`, which it closes, on the node `name` of a procfs that we have just
+ * made: no name of one part can lead through a link there, and the last part never does.
+ */
+static int cover(int tree, int dir, const char *name, bool read_only)
 {
 	struct mount_attr attr = {
 		.attr_set = read_only ? MOUNT_ATTR_RDONLY : 0,
 		.attr_clr = read_only ? 0 : MOUNT_ATTR_RDONLY,
 	};
-	int tree = sys_open_tree(node, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	int r;
+	unsigned flags = *name ? 0 : MOVE_MOUNT_T_EMPTY_PATH;
+	int r = sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr);
 
-	if (tree < 0)
-		return tree;
-	r = sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr);
 	if (r >= 0)
-		r = sys_move_mount(tree, "", target, "",
-				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+		r = sys_move_mount(tree, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH | flags);
 	(void)close(tree);
 	return r;
 }
@@ -261,9 +305,20 @@ static int cover(int target, int node, bool read_only)
 static int cover_with_itself(struct child_context *context, const struct plan_op *op,
 			     bool read_only)
 {
-	autoclose int node = open_own_node(context->slots[op->at], op->path, 0);
+	const unsigned clone = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+	int dir = context->slots[op->at];
+	autoclose int node = -1;
+	int tree;
 
-	return node < 0 ? node : cover(node, node, read_only);
+	if (!strchr(op->path, '/')) {
+		tree = sys_open_tree(dir, op->path, clone | AT_SYMLINK_NOFOLLOW);
+		return tree < 0 ? tree : cover(tree, dir, op->path, read_only);
+	}
+	node = open_own_node(dir, op->path, 0);
+	if (node < 0)
+		return node;
+	tree = sys_open_tree(node, "", clone | AT_EMPTY_PATH);
+	return tree < 0 ? tree : cover(tree, node, "", read_only);
 }
 
 int child_op_BIND_RO(struct child_context *context, const struct plan_op *op)
@@ -276,20 +331,28 @@ int child_op_BIND_RW(struct child_context *context, const struct plan_op *op)
 	return cover_with_itself(context, op, false);
 }
 
+int child_op_OPEN_NODE(struct child_context *context, const struct plan_op *op)
+{
+	int node = open_own_node(context->slots[op->at], op->path, RESOLVE_NO_XDEV);
+
+	/*
+	 * A person's own mount can lie on /run/host, by way of a link in the image: then the node
+	 * isn't ours.
+	 */
+	return store_fd(context, op, node == -ENOENT ? -EXDEV : node);
+}
+
 int child_op_MASK(struct child_context *context, const struct plan_op *op)
 {
 	/* First: to take down a copy that finds no place costs an RCU grace period. */
 	autoclose int target = open_own_node(context->slots[op->at], op->path, 0);
-	autoclose int node = -1;
+	int tree;
 
 	if (target < 0)
 		return target;
-	node = open_own_node(context->slots[op->in], op->source, RESOLVE_NO_XDEV);
-	/*
-	 * A person's own mount can lie on /run/host, by way of a link in the image: then the node
-	 * isn't ours. Only what is to be hidden may be missing, never what hides it.
-	 */
-	return node < 0 ? (node == -ENOENT ? -EXDEV : node) : cover(target, node, true);
+	tree = sys_open_tree(context->slots[op->in], "",
+			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	return tree < 0 ? tree : cover(tree, target, "", true);
 }
 
 int child_op_OPEN_DIR(struct child_context *context, const struct plan_op *op)

@@ -29,6 +29,11 @@ int child_op_UNSHARE(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(unshare((int)op->flags));
 }
 
+int child_op_JOIN(struct child_context *context, const struct plan_op *op)
+{
+	return (int)SYS_RESULT(setns(context->slots[op->in], (int)op->flags));
+}
+
 int child_op_LOOPBACK(struct child_context *context, const struct plan_op *op)
 {
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -51,6 +56,10 @@ static int set_ids(uint32_t uid, uint32_t gid, const gid_t *groups, size_t count
 		r = (int)SYS_RESULT(syscall(SYS_setresgid, gid, gid, gid));
 	if (r >= 0)
 		r = (int)SYS_RESULT(syscall(SYS_setresuid, uid, uid, uid));
+	/* A change of ids may let others look into the process again, by sysctl fs.suid_dumpable
+	 * (X03). */
+	if (r >= 0)
+		r = (int)SYS_RESULT(prctl(PR_SET_DUMPABLE, 0));
 	return r;
 }
 
@@ -239,10 +248,8 @@ int child_op_SECCOMP(struct child_context *context, const struct plan_op *op)
 
 int child_op_EXEC(struct child_context *context, const struct plan_op *op)
 {
-	struct child_report report = {.type = CHILD_REPORT_EXEC};
 	int worst = -ENOENT;
 
-	(void)child_send_report(context->slots[PLAN_SLOT_SYNC], &report, -1);
 	for (char *const *path = op->candidates; *path; path++) {
 		int r = (int)SYS_RESULT(execve(*path, op->argv, op->envp));
 

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interpreter's loop and the birth of the two children. Runs in the supervisor and in both
- * children; in a child it makes system calls only.
+ * The interpreter's loop and the birth of the children. Runs in the supervisor and in all of them;
+ * in a child it makes system calls only.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "child/child.h"
 #include "kernel/sys.h"
+
+/* Of the outer child and of PID 1 until it executes: no op needs a tenth of it. */
+#define OUTER_STACK_SIZE (64 * 1024)
 
 const child_op_fn child_op_handlers[PLAN_OP_COUNT] = {
 #define OP(id, name, stages, help) [PLAN_OP_##id] = child_op_##id,
@@ -46,7 +51,56 @@ int child_send_report(int socket, const struct child_report *report, int fd)
 	return sent < 0 ? -errno : 0;
 }
 
-int child_run_stage(struct child_context *context, enum plan_stage stage)
+/*
+ * A mapped mount has no room for a file of the host's root: what is made there must be made as the
+ * guest's user. Taking that file system identity drops the capabilities that override permissions
+ * (setfsuid(2)), which the guest's root would have: they are raised again.
+ */
+static int take_identity(struct child_context *context, uint32_t uid, uint32_t gid)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {};
+	int r;
+
+	if (context->fs_uid == uid && context->fs_gid == gid)
+		return 0;
+	context->fs_uid = uid;
+	context->fs_gid = gid;
+	(void)syscall(SYS_setfsgid, gid);
+	(void)syscall(SYS_setfsuid, uid);
+	r = (int)SYS_RESULT(syscall(SYS_capget, &header, data));
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted;
+	r = (int)SYS_RESULT(syscall(SYS_capset, &header, data));
+	/* A change of ids may let others look into the process, by sysctl fs.suid_dumpable (X03).
+	 */
+	return r < 0 ? r : (int)SYS_RESULT(prctl(PR_SET_DUMPABLE, 0));
+}
+
+/*
+ * The file ops make what belongs to their owner. To attach a mount is the same for all, and so is
+ * to make one whose options name its owner, as those of mount-fs do.
+ */
+static int take_identity_for(struct child_context *context, const struct plan_op *op)
+{
+	if (op->kind >= PLAN_OP_MKDIR && op->kind <= PLAN_OP_DELETE)
+		return take_identity(context, op->uid, op->gid);
+	if (op->kind == PLAN_OP_MOUNT_FS || op->kind == PLAN_OP_ATTACH ||
+	    op->kind == PLAN_OP_SETATTR)
+		return 0;
+	return take_identity(context, 0, 0);
+}
+
+int child_run_op(struct child_context *context, const struct plan_op *op)
+{
+	int r = take_identity_for(context, op);
+
+	return r < 0 ? r : child_op_handlers[op->kind](context, op);
+}
+
+static int run_stage(struct child_context *context, enum plan_stage stage)
 {
 	for (size_t i = 0; i < context->plan->count; i++) {
 		const struct plan_op *op = &context->plan->ops[i];
@@ -55,14 +109,23 @@ int child_run_stage(struct child_context *context, enum plan_stage stage)
 		if (op->stage != stage)
 			continue;
 		context->current_op = i;
-		r = child_op_handlers[op->kind](context, op);
+		r = child_run_op(context, op);
 		if (r >= 0 || (op->is_optional && (r == -ENOENT || r == -ENODEV)))
 			continue;
 		if (!op->is_wish)
 			return r;
+		(void)take_identity(context, 0, 0);
 		context->tell_wish(context, op, r);
 	}
 	return 0;
+}
+
+int child_run_stage(struct child_context *context, enum plan_stage stage)
+{
+	int r = run_stage(context, stage);
+	int r2 = take_identity(context, 0, 0);
+
+	return r < 0 ? r : r2;
 }
 
 static void __attribute__((noreturn)) report_and_leave(struct child_context *context, int error)
@@ -87,17 +150,6 @@ run_child(struct child_context *context, enum plan_stage stage)
 	_exit(0);
 }
 
-static pid_t clone_child(uint64_t flags, int cgroup_fd, uint64_t exit_signal)
-{
-	struct clone_args args = {.flags = flags, .exit_signal = exit_signal};
-
-	if (cgroup_fd >= 0) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)cgroup_fd;
-	}
-	return sys_clone3(&args, sizeof(args));
-}
-
 int child_enter_netns(struct child_context *context, const struct plan_op *op)
 {
 	if (op->ns == PLAN_SLOT_NONE)
@@ -113,82 +165,124 @@ void child_leave_netns(struct child_context *context, const struct plan_op *op)
 		_exit(1);
 }
 
-/* Waits for the supervisor's word, and takes the descriptor that comes with it: -1 for none. */
-static int hear_supervisor(struct child_context *context, int *ret_fd)
+/* Waits for the supervisor's word. */
+static int hear_supervisor(struct child_context *context)
 {
-	char control[CMSG_SPACE(sizeof(int))] = {};
 	struct child_report go;
-	struct iovec iov = {.iov_base = &go, .iov_len = sizeof(go)};
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = (struct cmsghdr *)control;
 	ssize_t n;
 
 	do
-		n = recvmsg(context->slots[PLAN_SLOT_SYNC], &message, MSG_CMSG_CLOEXEC);
+		n = recv(context->slots[PLAN_SLOT_SYNC], &go, sizeof(go), 0);
 	while (n < 0 && errno == EINTR);
 	/* End of file: the supervisor failed on its side and has said so itself. */
 	if (n == 0)
 		_exit(1);
-	if (n < 0)
-		return -errno;
-	*ret_fd = -1;
-	if (message.msg_controllen >= CMSG_LEN(sizeof(int)) && header->cmsg_type == SCM_RIGHTS)
-		*ret_fd = *(int *)CMSG_DATA(header);
-	return 0;
+	return n < 0 ? -errno : 0;
 }
 
-static void __attribute__((noreturn)) be_outer(struct child_context *context)
+static pid_t clone_into(struct clone_args *args, int cgroup_fd)
 {
-	int none;
+	if (cgroup_fd >= 0) {
+		args->flags |= CLONE_INTO_CGROUP;
+		args->cgroup = (uint64_t)cgroup_fd;
+	}
+	return sys_clone3(args, sizeof(*args));
+}
+
+static void __attribute__((noreturn)) be_holder(struct child_context *context)
+{
 	int r;
 
 	/* The supervisor's death must end the children also before PID 1 exists. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)close(context->supervisor_sync);
+	(void)close(context->holder_sync);
+	context->slots[PLAN_SLOT_SYNC] = context->slots[PLAN_SLOT_HOLDER_SYNC];
 	/* What the kernel makes in new namespaces belongs to their root, if there is one already.
 	 */
-	r = hear_supervisor(context, &none);
+	r = hear_supervisor(context);
+	if (r >= 0)
+		r = child_run_stage(context, PLAN_STAGE_HOLDER);
 	if (r < 0)
 		report_and_leave(context, r);
-	run_child(context, PLAN_STAGE_OUTER);
+	/* Until nobody needs a process to find the namespaces by. */
+	(void)hear_supervisor(context);
+	_exit(0);
 }
 
 /* Lets the child at the other end go on. One that has ended is no error: why is heard from it next.
  */
-static int tell_child(struct child_context *context, int fd)
+static int tell_child(int sync)
 {
 	struct child_report go = {};
-	int r = child_send_report(context->supervisor_sync, &go, fd);
+	int r = child_send_report(sync, &go, -1);
 
 	return r == -EPIPE ? 0 : r;
 }
 
-int child_op_CLONE_OUTER(struct child_context *context, const struct plan_op *op)
+int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *op)
 {
+	int fd = -1;
+	struct clone_args args = {
+		.flags = op->flags | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&fd,
+		.exit_signal = SIGCHLD,
+	};
 	int r = child_enter_netns(context, op);
 	pid_t pid;
 
 	if (r < 0)
 		return r;
-	pid = clone_child(op->flags, context->slots[op->in], SIGCHLD);
+	pid = clone_into(&args, context->slots[op->in]);
 	if (pid == 0)
-		be_outer(context);
+		be_holder(context);
 	child_leave_netns(context, op);
 	if (pid < 0)
 		return pid;
+	context->holder_pid = pid;
+	child_set_slot(context, op->out, fd);
+	r = context->prepare_holder(context, pid);
+	return r < 0 ? r : tell_child(context->holder_sync);
+}
+
+/* What the outer child does, and what came of it: it has the supervisor's memory. */
+struct outer_call {
+	struct child_context *context;
+	int result;
+};
+
+static int run_outer(void *argument)
+{
+	struct outer_call *call = argument;
+	struct child_context *context = call->context;
+
+	/* Not this process's: PID 1, which inherits from it, must see when the supervisor ends. */
+	(void)close(context->supervisor_sync);
+	(void)close(context->holder_sync);
+	call->result = child_run_stage(context, PLAN_STAGE_OUTER);
+	return 0;
+}
+
+/*
+ * A process that is in the host's namespaces can't make one that is the root of the machine's, and
+ * one that has gone there can't come back: so a second one goes. Nothing of the supervisor's memory
+ * is copied for that, it waits meanwhile as in vfork(2). PID 1 gets the only copy, with this stack.
+ */
+int child_op_CLONE_OUTER(struct child_context *context, const struct plan_op *op)
+{
+	static _Alignas(16) char stack[OUTER_STACK_SIZE];
+	struct outer_call call = {.context = context, .result = -ECANCELED};
+	pid_t pid =
+		clone(run_outer, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &call);
+
+	if (pid < 0)
+		return -errno;
 	context->outer_pid = pid;
-	r = context->prepare_outer(context, pid);
-	return r < 0 ? r : tell_child(context, -1);
+	return call.result < 0 ? call.result : context->watch_inner(context, context->inner_pid);
 }
 
 int child_op_AWAIT(struct child_context *context, const struct plan_op *op)
 {
-	return context->await_outer(context);
+	return context->await_holder(context, op->out);
 }
 
 int child_op_ANNOUNCE(struct child_context *context, const struct plan_op *op)
@@ -200,46 +294,28 @@ int child_op_ANNOUNCE(struct child_context *context, const struct plan_op *op)
 
 int child_op_CLONE_INNER(struct child_context *context, const struct plan_op *op)
 {
-	struct child_report report = {.type = CHILD_REPORT_INNER};
-	pid_t pid = clone_child(op->flags | CLONE_PARENT, context->slots[op->in], 0);
+	struct clone_args args = {.flags = op->flags | CLONE_PARENT};
+	pid_t pid = clone_into(&args, context->slots[op->in]);
 
-	if (pid < 0)
-		return pid;
 	if (pid == 0)
 		run_child(context, PLAN_STAGE_INNER);
-	report.pid = pid;
-	return child_send_report(context->slots[PLAN_SLOT_SYNC], &report, -1);
+	context->inner_pid = pid;
+	return pid < 0 ? pid : 0;
 }
 
-int child_op_RELEASE(struct child_context *context, const struct plan_op *op)
+int child_op_END_HOLDER(struct child_context *context, const struct plan_op *op)
 {
-	return tell_child(context, context->slots[op->in]);
+	return context->end_holder(context);
 }
 
-/* The outer child takes the two words that are for it before PID 1 exists: the third is PID 1's. */
 int child_op_PERMIT(struct child_context *context, const struct plan_op *op)
 {
-	return tell_child(context, -1);
+	return tell_child(context->supervisor_sync);
 }
 
 int child_op_AWAIT_PERMIT(struct child_context *context, const struct plan_op *op)
 {
-	int none;
-
-	return hear_supervisor(context, &none);
-}
-
-int child_op_WAIT(struct child_context *context, const struct plan_op *op)
-{
-	int fd;
-	int r = hear_supervisor(context, &fd);
-
-	if (r < 0)
-		return r;
-	if (fd < 0)
-		return -EBADMSG;
-	child_set_slot(context, op->out, fd);
-	return 0;
+	return hear_supervisor(context);
 }
 
 int child_op_HOST(struct child_context *context, const struct plan_op *op)

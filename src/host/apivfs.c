@@ -6,11 +6,12 @@
  */
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sys/mount.h>
 
 #include "host/host.h"
 #include "lib/macro.h"
 
-#define API_FLAGS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+#define API_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 static const char *const proc_read_only[] = {
 	"sys", "acpi", "apm", "asound", "bus", "fs", "irq", "scsi",
@@ -19,13 +20,11 @@ static const char *const proc_hidden[] = {
 	"kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list",
 };
 
-static void add_fs(struct plan *plan, const char *type, const char *path, uint64_t flags,
-		   enum plan_slot out)
+static void add_fs(struct plan *plan, const char *type, const char *path, enum plan_slot out)
 {
-	PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_INNER, .source = type,
-		 .flags = flags, .out = out);
-	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_INNER, .in = out,
-		 .at = PLAN_SLOT_ROOT, .path = path);
+	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_INNER, .source = type,
+		 .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC, .at = PLAN_SLOT_ROOT, .path = path,
+		 .out = out);
 }
 
 static void add_mount_point(struct plan *plan, const char *path, uint32_t owner)
@@ -36,17 +35,19 @@ static void add_mount_point(struct plan *plan, const char *path, uint32_t owner)
 
 static void plan_proc(const struct spec *spec, struct plan *plan)
 {
-	add_fs(plan, "proc", "/proc", API_FLAGS, PLAN_SLOT_PROC);
+	add_fs(plan, "proc", "/proc", PLAN_SLOT_PROC);
 	for (size_t i = 0; i < ARRAY_SIZE(proc_read_only); i++)
 		PLAN_ADD(plan, .kind = PLAN_OP_BIND_RO, .stage = PLAN_STAGE_INNER,
 			 .at = PLAN_SLOT_PROC, .path = proc_read_only[i], .is_optional = true);
 	if (spec->private_network)
 		PLAN_ADD(plan, .kind = PLAN_OP_BIND_RW, .stage = PLAN_STAGE_INNER,
 			 .at = PLAN_SLOT_PROC, .path = "sys/net", .is_optional = true);
+	PLAN_ADD(plan, .kind = PLAN_OP_OPEN_NODE, .stage = PLAN_STAGE_INNER,
+		 .at = PLAN_SLOT_RUN_HOST, .path = "inaccessible/reg", .out = PLAN_SLOT_BLANK);
 	for (size_t i = 0; i < ARRAY_SIZE(proc_hidden); i++)
 		PLAN_ADD(plan, .kind = PLAN_OP_MASK, .stage = PLAN_STAGE_INNER,
-			 .at = PLAN_SLOT_PROC, .path = proc_hidden[i], .in = PLAN_SLOT_RUN_HOST,
-			 .source = "inaccessible/reg", .is_optional = true);
+			 .at = PLAN_SLOT_PROC, .path = proc_hidden[i], .in = PLAN_SLOT_BLANK,
+			 .is_optional = true);
 }
 
 /*
@@ -57,7 +58,11 @@ static void plan_proc(const struct spec *spec, struct plan *plan)
 static void plan_sys(const struct spec *spec, struct plan *plan)
 {
 	if (spec->private_network && !spec->netns_path) {
-		add_fs(plan, "sysfs", "/sys", API_FLAGS | MOUNT_ATTR_RDONLY, PLAN_SLOT_SYS);
+		/* mount(2) would make the file system read-only, for all who mount it. */
+		PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_INNER, .source = "sysfs",
+			 .flags = API_ATTRIBUTES | MOUNT_ATTR_RDONLY, .out = PLAN_SLOT_SYS);
+		PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_INNER,
+			 .in = PLAN_SLOT_SYS, .at = PLAN_SLOT_ROOT, .path = "/sys");
 		return;
 	}
 	if (spec->netns_path)
@@ -67,7 +72,7 @@ static void plan_sys(const struct spec *spec, struct plan *plan)
 		PLAN_ADD(plan, .kind = PLAN_OP_OPEN_TREE, .stage = PLAN_STAGE_SETUP,
 			 .in = PLAN_SLOT_CWD, .source = "/sys", .out = PLAN_SLOT_SYS);
 	PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_SYS,
-		 .number = API_FLAGS | MOUNT_ATTR_RDONLY);
+		 .number = API_ATTRIBUTES | MOUNT_ATTR_RDONLY);
 	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_SYS,
 		 .at = PLAN_SLOT_ROOT, .path = "/sys");
 }
@@ -82,8 +87,8 @@ static void apivfs_plan(const struct spec *spec, const struct host_facts *facts,
 	plan_sys(spec, plan);
 	plan_proc(spec, plan);
 	if (facts->has_cgroup)
-		add_fs(plan, "cgroup2", "/sys/fs/cgroup", API_FLAGS, PLAN_SLOT_MOUNT);
-	add_fs(plan, "mqueue", "/dev/mqueue", API_FLAGS, PLAN_SLOT_MOUNT);
+		add_fs(plan, "cgroup2", "/sys/fs/cgroup", PLAN_SLOT_NONE);
+	add_fs(plan, "mqueue", "/dev/mqueue", PLAN_SLOT_NONE);
 }
 
 const struct host_module host_module_apivfs = {

@@ -44,6 +44,7 @@ static const char *const delegated_files[] = {
 	"memory.oom.group",
 	"memory.reclaim",
 };
+#define DELEGATED_WITHOUT_CONTROLLERS 4 /* of them, from the first */
 
 static int open_dir(int dir, const char *name)
 {
@@ -142,8 +143,10 @@ static int make_machine_dir(struct host *host, int root, bool has_controllers)
 static int delegate(const struct host *host, int dir)
 {
 	uint32_t shift = host->facts.uid_shift;
+	size_t count =
+		host->has_controllers ? ARRAY_SIZE(delegated_files) : DELEGATED_WITHOUT_CONTROLLERS;
 
-	for (size_t i = 0; i < ARRAY_SIZE(delegated_files); i++) {
+	for (size_t i = 0; i < count; i++) {
 		const char *name = delegated_files[i];
 
 		if (fchownat(dir, name, shift, shift, *name ? 0 : AT_EMPTY_PATH) < 0 &&
@@ -163,8 +166,8 @@ static int make_tree(struct host *host, int root)
 {
 	bool has_controllers = enable_controllers(root);
 	int payload;
-	int leaf;
-	int r;
+
+	host->has_controllers = has_controllers;
 
 	host->cgroup_fd = make_machine_dir(host, root, has_controllers);
 	if (host->cgroup_fd < 0)
@@ -179,10 +182,13 @@ static int make_tree(struct host *host, int root)
 	 */
 	if (has_controllers)
 		limit_processes(host->cgroup_fd, payload);
-	r = host->facts.has_user_namespace ? delegate(host, payload) : 0;
-	if (r < 0 || host->facts.init_notifies)
-		return r;
-	leaf = make_dir(payload, "init");
+	return host->facts.has_user_namespace ? delegate(host, payload) : 0;
+}
+
+static int make_leaf(struct host *host)
+{
+	int leaf = make_dir(host->slots[PLAN_SLOT_CGROUP_PAYLOAD], "init");
+
 	if (leaf < 0)
 		return leaf;
 	host_set_slot(host, PLAN_SLOT_CGROUP_LEAF, leaf);
@@ -202,7 +208,7 @@ static int filter_devices(struct host *host)
 	return program < 0 ? program : devices_bpf_attach(host->cgroup_fd, program);
 }
 
-/* v1: a "redd/NAME" directory in the devices hierarchy; the outer child is put there by attach. */
+/* v1: a "redd/NAME" directory in the devices hierarchy; PID 1 is put there by attach. */
 static int filter_devices_v1_in(int root_fd, void *userdata)
 {
 	struct host *host = userdata;
@@ -258,7 +264,7 @@ static int go_unfiltered(const struct host *host, int error)
 	return 0;
 }
 
-static int cgroup_prepare(struct host *host)
+static int cgroup_begin(struct host *host)
 {
 	autoclose int root = cgroups_open_unified();
 	int r;
@@ -278,11 +284,22 @@ static int cgroup_prepare(struct host *host)
 	return r >= 0 || filter_devices_v1(host) >= 0 ? 0 : go_unfiltered(host, r);
 }
 
+static int cgroup_prepare(struct host *host)
+{
+	int r;
+
+	if (host->only_looks || !host->facts.has_cgroup || host->facts.init_notifies)
+		return 0;
+	r = make_leaf(host);
+	return r < 0 ? log_errno(r, "make the cgroup /redd/%s/payload/init", host->spec->machine)
+		     : 0;
+}
+
 static int join_v1_devices(int root_fd, void *userdata)
 {
 	const struct host *host = userdata;
 	autofree char *path = str_printf("redd/%s/cgroup.procs", host->spec->machine);
-	autofree char *pid = str_printf("%d", (int)host->outer_pid);
+	autofree char *pid = str_printf("%d", (int)host->leader_pid);
 
 	if (faccessat(root_fd, "devices.list", F_OK, 0) < 0)
 		return 0;
@@ -300,15 +317,6 @@ static int cgroup_attach(struct host *host)
 	r = cgroups_for_each_v1(join_v1_devices, host);
 	return r < 0 ? log_errno(r, "put machine %s behind its device filter", host->spec->machine)
 		     : 0;
-}
-
-static void cgroup_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
-{
-	/* In cgroup2 the children are born where they belong; the v1 hierarchies know no such
-	 * thing. The filter of cgroup2: see host_plan(). */
-	if (facts->has_v1_devices)
-		PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = PLAN_STAGE_SETUP, .path = "cgroup",
-			 .data = "v1 device filter");
 }
 
 /* What is usual: nothing left, the guest made no cgroups of its own. */
@@ -364,8 +372,8 @@ static void cgroup_undo(struct host *host)
 
 const struct host_module host_module_cgroup = {
 	.name = "cgroup",
+	.begin = cgroup_begin,
 	.prepare = cgroup_prepare,
-	.plan = cgroup_plan,
 	.attach = cgroup_attach,
 	.undo = cgroup_undo,
 };

@@ -18,7 +18,7 @@ const struct host_module *const host_modules[] =
 		&host_module_image,    &host_module_idmap,   &host_module_root,
 		&host_module_store,    &host_module_cgroup,  &host_module_devices,
 		&host_module_rundir,   &host_module_resolv,  &host_module_mounts,
-		&host_module_apivfs,   &host_module_network, /* waits for the outer child: behind
+		&host_module_apivfs,   &host_module_network, /* waits for the holder: behind
 								what can be done meanwhile */
 		&host_module_terminal, &host_module_process, &host_module_payload,
 };
@@ -53,6 +53,17 @@ void host_set_slot(struct host *host, enum plan_slot slot, int fd)
 	host->slots[slot] = fd;
 }
 
+int host_begin(struct host *host)
+{
+	for (size_t i = 0; i < host_module_count; i++) {
+		int r = host_modules[i]->begin ? host_modules[i]->begin(host) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int host_prepare(struct host *host)
 {
 	host_read_id(&host->facts);
@@ -67,6 +78,7 @@ int host_prepare(struct host *host)
 
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret)
 {
+	const enum plan_stage beside = PLAN_STAGE_BESIDE;
 	autoplan struct plan plan = {};
 	const char *why;
 	int r;
@@ -74,13 +86,15 @@ int host_plan(const struct spec *spec, const struct host_facts *facts, struct pl
 	for (size_t i = 0; i < host_module_count; i++)
 		if (host_modules[i]->plan)
 			host_modules[i]->plan(spec, facts, &plan);
-	/* Whatever the subjects put in place: the children go on when the last of it stands. */
-	PLAN_ADD(&plan, .kind = PLAN_OP_RELEASE, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_ROOT);
+	/* Whatever the subjects put in place: PID 1 is made when the last of it stands. */
+	PLAN_ADD(&plan, .kind = PLAN_OP_CLONE_OUTER, .stage = PLAN_STAGE_SETUP);
 	/* What guards PID 1 from its exec on only is put up while it makes its own mounts. */
-	if (facts->has_bpf_devices)
-		PLAN_ADD(&plan, .kind = PLAN_OP_HOST, .stage = PLAN_STAGE_SETUP, .path = "cgroup",
-			 .data = "device filter");
-	PLAN_ADD(&plan, .kind = PLAN_OP_PERMIT, .stage = PLAN_STAGE_SETUP);
+	if (facts->has_bpf_devices || facts->has_v1_devices)
+		PLAN_ADD(&plan, .kind = PLAN_OP_HOST, .stage = beside, .path = "cgroup",
+			 .data = facts->has_v1_devices ? "v1 device filter" : "device filter");
+	/* Its init may want the cgroup for itself. */
+	PLAN_ADD(&plan, .kind = PLAN_OP_END_HOLDER, .stage = beside);
+	PLAN_ADD(&plan, .kind = PLAN_OP_PERMIT, .stage = beside);
 	plan_finish(&plan);
 	if (plan.error < 0)
 		return log_oom();
@@ -110,7 +124,9 @@ int host_look(const struct spec *spec, int image_fd, struct host_facts *ret)
 
 	host_init(&host, spec, image_fd, -1);
 	host.only_looks = true;
-	r = host_prepare(&host);
+	r = host_begin(&host);
+	if (r >= 0)
+		r = host_prepare(&host);
 	if (r >= 0) {
 		*ret = host.facts;
 		host.facts = (struct host_facts){};

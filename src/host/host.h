@@ -2,9 +2,10 @@
 /*
  * What a start needs from the host, one subject per file: each is a row of host_modules[].
  *
+ *   begin    takes what the namespaces depend on, which are made beside all that follows
  *   prepare  gathers facts, opens descriptors, takes what must be given back (locks, cgroups)
  *   plan     adds operations; pure: reads the spec and the facts, nothing else
- *   attach   runs in the middle of the plan (op `host`), when the namespaces exist
+ *   attach   runs in the middle of the plan (op `host`)
  *   undo     gives back what prepare and attach took; called in reverse order, also half-way
  *   clean    removes what supervisors that were killed could not give back
  *
@@ -118,9 +119,10 @@ struct host {
 	bool only_looks; /* for --explain: prepare finds out, but makes and takes nothing */
 	struct host_facts facts;
 	int slots[PLAN_SLOT_COUNT];
-	pid_t outer_pid; /* between clone-outer and release */
-	int notify_fd;	 /* the supervisor's end of NOTIFY_SOCKET */
-	int scratch_fd;	 /* the lock of an ephemeral machine's directory */
+	pid_t holder_pid; /* of the namespaces: in the plan until end-holder */
+	pid_t leader_pid; /* PID 1: in the plan from clone-outer on */
+	int notify_fd;	  /* the supervisor's end of NOTIFY_SOCKET */
+	int scratch_fd;	  /* the lock of an ephemeral machine's directory */
 
 	/* what undo gives back */
 	int uid_lock_fd;
@@ -132,6 +134,7 @@ struct host {
 	size_t links_made;    /* of the spec's, from the first */
 	int cgroup_fd;	      /* /redd/NAME of the cgroup2 tree */
 	bool has_cgroup;      /* its directory was made, whether or not it could be opened */
+	bool has_controllers; /* of the kind that limits are set with */
 	bool has_v1_cgroup;   /* the same in the v1 devices hierarchy */
 
 	bool has_store_root; /* prepare made the booted root */
@@ -142,11 +145,12 @@ struct host {
 /* Changes of ephemeral machines, on disk; a directory that a crash left is removed by the next. */
 #define HOST_SCRATCH_DIR "/var/lib/redd/ephemeral"
 
-/* A network of nothing but loopback has none: the outer child makes it. Pure. */
+/* A network of nothing but loopback has none: the holder makes it. Pure. */
 bool host_network_has_work(const struct spec *spec);
 
 struct host_module {
 	const char *name;
+	int (*begin)(struct host *host);
 	int (*prepare)(struct host *host);
 	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
 	int (*attach)(struct host *host);
@@ -173,10 +177,14 @@ extern const struct host_module host_module_process;
 extern const struct host_module host_module_payload;
 
 /*
- * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_prepare(), then
- * host_plan(), and whatever happens host_undo().
+ * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_begin(), then
+ * host_prepare() and host_plan(), and whatever happens host_undo().
  */
 void host_init(struct host *host, const struct spec *spec, int image_fd, int machine_dir);
+int host_begin(struct host *host);
+/* The plan's first two stages, which can be carried out before the rest is known. Pure. */
+void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			  struct plan *plan);
 int host_prepare(struct host *host);
 /* Builds, sorts and verifies the plan. Pure apart from the message on failure. */
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret);

@@ -28,6 +28,11 @@ static bool lends_links(const struct spec *spec)
 	return false;
 }
 
+static int network_begin(struct host *host)
+{
+	return host->spec->netns_path ? network_open_given(host) : 0;
+}
+
 static int network_prepare(struct host *host)
 {
 	const struct spec *spec = host->spec;
@@ -44,11 +49,12 @@ static int network_prepare(struct host *host)
 
 static void network_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
+	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT, .stage = PLAN_STAGE_SETUP,
+		 .out = facts->has_cgroup ? PLAN_SLOT_CGROUPNS : PLAN_SLOT_NONE);
 	if (!host_network_has_work(spec))
 		return;
-	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT, .stage = PLAN_STAGE_SETUP);
 	PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = PLAN_STAGE_SETUP, .path = "network",
-		 .data = network_describe(spec, facts, plan));
+		 .in = PLAN_SLOT_HOLDER, .data = network_describe(spec, facts, plan));
 }
 
 static int log_link(const char *name, const char *kind, int error)
@@ -217,7 +223,7 @@ static int attach_host0(int rtnl, struct host *host)
 
 static int open_inside(struct host *host)
 {
-	autoclose int netns = network_open_netns_of(host->outer_pid);
+	autoclose int netns = network_open_netns_of(host->holder_pid);
 
 	host->guest_rtnl_fd = netns < 0 ? netns : network_open_socket_in(netns, NETLINK_ROUTE);
 	if (host->guest_rtnl_fd < 0)
@@ -226,7 +232,7 @@ static int open_inside(struct host *host)
 	return 0;
 }
 
-/* In one of our own the outer child does that. Where it fails it was up, or is not wanted up. */
+/* In one of our own the holder does that. Where it fails it was up, or is not wanted up. */
 static void set_loopback_up(const struct host *host)
 {
 	struct network_link link = {};
@@ -382,6 +388,7 @@ static void network_clean(void)
 
 const struct host_module host_module_network = {
 	.name = "network",
+	.begin = network_begin,
 	.prepare = network_prepare,
 	.plan = network_plan,
 	.attach = network_attach,

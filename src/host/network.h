@@ -68,6 +68,8 @@ bool network_is_managed(const char *file);
 
 /* network_facts.c */
 
+/* Opens the network namespace that the spec names, into its slot, and our own. Loud. */
+int network_open_given(struct host *host);
 /* Loud. Everything in facts.network. */
 int network_find_facts(struct host *host);
 /* The spec's static addresses over the lease. Pure. */

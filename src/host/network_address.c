@@ -129,7 +129,7 @@ static void trust_addresses(const struct host *host)
 
 	if (host->facts.network.server != HOST_NETWORK_REDD || host->spec->zone)
 		return;
-	netns = network_open_netns_of(host->outer_pid);
+	netns = network_open_netns_of(host->holder_pid);
 	/* Where /proc/sys is read-only it takes the seconds. */
 	if (netns >= 0)
 		(void)network_write_in(netns, "/proc/sys/net/ipv6/conf/host0/accept_dad", "0");

@@ -243,7 +243,7 @@ static bool is_same_file(int a, int b)
 	       first.st_ino == second.st_ino;
 }
 
-static int open_netns(struct host *host)
+int network_open_given(struct host *host)
 {
 	const char *path = host->spec->netns_path;
 	autoclose int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -294,9 +294,7 @@ int network_find_facts(struct host *host)
 	autoclose int rtnl = -1;
 	int r;
 
-	if (spec->netns_path)
-		return open_netns(host);
-	if (!spec->veth && spec->link_count == 0)
+	if (spec->netns_path || (!spec->veth && spec->link_count == 0))
 		return 0;
 	rtnl = rtnl_open();
 	if (rtnl < 0)

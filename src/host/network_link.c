@@ -158,7 +158,7 @@ static int make_pair(int rtnl, const struct host *host, const struct end *outsid
 	info = rtnl_begin_nest(&message, IFLA_LINKINFO);
 	rtnl_put_str(&message, IFLA_INFO_KIND, "veth");
 	data = rtnl_begin_nest(&message, IFLA_INFO_DATA);
-	put_peer(&message, inside, host->outer_pid, mtu);
+	put_peer(&message, inside, host->holder_pid, mtu);
 	rtnl_end_nest(&message, data);
 	rtnl_end_nest(&message, info);
 	return network_make_link(rtnl, host->spec->machine, outside->name, &message);
@@ -244,7 +244,7 @@ int network_make_vlan(int rtnl, const struct host *host, const struct spec_link 
 	rtnl_begin(&message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
 	rtnl_put_str(&message, IFLA_IFNAME, link->guest);
 	rtnl_put_u32(&message, IFLA_LINK, (uint32_t)below.index);
-	rtnl_put_u32(&message, IFLA_NET_NS_PID, (uint32_t)host->outer_pid);
+	rtnl_put_u32(&message, IFLA_NET_NS_PID, (uint32_t)host->holder_pid);
 	put_vlan(&message, host, link, number);
 	return rtnl_call(rtnl, &message);
 }

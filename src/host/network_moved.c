@@ -238,10 +238,10 @@ int network_lend_links(int rtnl, struct host *host)
 		if (spec->links[i].kind != SPEC_LINK_INTERFACE)
 			continue;
 		if (netns < 0) {
-			netns = network_open_netns_of(host->outer_pid);
+			netns = network_open_netns_of(host->holder_pid);
 			r = netns < 0 ? netns : make_dirs();
 			if (r >= 0)
-				r = pin(spec->machine, host->outer_pid, host->home_mount_ns_fd);
+				r = pin(spec->machine, host->holder_pid, host->home_mount_ns_fd);
 			if (r < 0)
 				return log_errno(r, "keep the network namespace of machine %s",
 						 spec->machine);
@@ -253,15 +253,24 @@ int network_lend_links(int rtnl, struct host *host)
 	return 0;
 }
 
+static void return_after_crash(const char *machine)
+{
+	autofree char *path = record_path(machine);
+
+	if (path)
+		io_remove_temporaries_at(AT_FDCWD, path);
+	if (network_return_links(machine) >= 0)
+		unpin(machine);
+}
+
 void network_return_clean(void)
 {
 	DIR *dir = opendir(NETWORK_DIR "/netns");
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && !network_is_alive(entry->d_name) &&
-		    network_return_links(entry->d_name) >= 0)
-			unpin(entry->d_name);
+		if (entry->d_name[0] != '.' && !network_is_alive(entry->d_name))
+			return_after_crash(entry->d_name);
 	if (dir)
 		(void)closedir(dir);
 }

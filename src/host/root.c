@@ -47,8 +47,34 @@ static bool has_new_network(const struct spec *spec)
 	return spec->private_network && !spec->netns_path;
 }
 
-static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
-			    struct plan *plan)
+/*
+ * The namespaces that the holder makes, beside the user namespace it is in. The root of the one of
+ * cgroups is the cgroup that its maker is in.
+ */
+static uint64_t made_by_holder(const struct spec *spec, const struct host_facts *facts)
+{
+	return CLONE_NEWIPC | CLONE_NEWUTS | (facts->has_cgroup ? CLONE_NEWCGROUP : 0) |
+	       (has_new_network(spec) ? CLONE_NEWNET : 0);
+}
+
+void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			  struct plan *plan)
+{
+	const enum plan_stage holder = PLAN_STAGE_HOLDER;
+
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_HOLDER, .stage = PLAN_STAGE_BEGIN,
+		 .flags = facts->has_user_namespace ? CLONE_NEWUSER : 0,
+		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
+		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
+		 .out = PLAN_SLOT_HOLDER);
+	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = holder,
+		 .flags = made_by_holder(spec, facts));
+	if (has_new_network(spec))
+		PLAN_ADD(plan, .kind = PLAN_OP_LOOPBACK, .stage = holder);
+	PLAN_ADD(plan, .kind = PLAN_OP_ANNOUNCE, .stage = holder);
+}
+
+static void plan_mounts(const struct spec *spec, struct plan *plan)
 {
 	const enum plan_stage setup = PLAN_STAGE_SETUP;
 	/* What is opened by a descriptor of the caller's mount namespace is a copy from here on. */
@@ -57,11 +83,6 @@ static void plan_namespaces(const struct spec *spec, const struct host_facts *fa
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = setup, .flags = CLONE_NEWNS);
 	/* Slaves, so that what the host unmounts later is unmounted here too. */
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = PLAN_STAGE_SETUP, .number = MS_SLAVE);
-	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_OUTER, .stage = PLAN_STAGE_SETUP,
-		 .flags = facts->has_user_namespace ? CLONE_NEWUSER : 0,
-		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
-		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
-		 .out = PLAN_SLOT_USERNS);
 }
 
 static void plan_tree(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
@@ -110,20 +131,21 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 {
 	const enum plan_stage outer = PLAN_STAGE_OUTER, inner = PLAN_STAGE_INNER;
 
-	/* A network takes as long to make as all the mounts: both at once. */
-	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = outer,
-		 .flags = CLONE_NEWIPC | CLONE_NEWUTS | (facts->has_cgroup ? CLONE_NEWCGROUP : 0) |
-			  (has_new_network(spec) ? CLONE_NEWNET : 0));
-	if (has_new_network(spec))
-		PLAN_ADD(plan, .kind = PLAN_OP_LOOPBACK, .stage = outer);
-	if (host_network_has_work(spec))
-		PLAN_ADD(plan, .kind = PLAN_OP_ANNOUNCE, .stage = outer);
-	PLAN_ADD(plan, .kind = PLAN_OP_WAIT, .stage = outer, .out = PLAN_SLOT_ROOT);
-	if (facts->has_user_namespace)
-		PLAN_ADD(plan, .kind = PLAN_OP_BECOME_ROOT, .stage = outer);
+	/* At once: with the host's privilege a network namespace that is not the machine's own can
+	 * be joined, too. Who is in a cgroup namespace, but not in its cgroups, can't make a
+	 * process in them: so PID 1 joins that itself. */
+	PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = outer, .in = PLAN_SLOT_HOLDER,
+		 .flags = (facts->has_user_namespace ? CLONE_NEWUSER : 0) |
+			  (spec->netns_path ? CLONE_NEWNET : 0) |
+			  (made_by_holder(spec, facts) & ~(uint64_t)CLONE_NEWCGROUP));
 	PLAN_ADD(plan, .kind = PLAN_OP_FCHDIR, .stage = outer, .in = PLAN_SLOT_ROOT);
 	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer,
 		 .flags = CLONE_NEWNS | CLONE_NEWPID, .in = inner_cgroup(facts));
+	if (facts->has_cgroup)
+		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = inner, .in = PLAN_SLOT_CGROUPNS,
+			 .flags = CLONE_NEWCGROUP);
+	if (facts->has_user_namespace)
+		PLAN_ADD(plan, .kind = PLAN_OP_BECOME_ROOT, .stage = inner);
 	PLAN_ADD(plan, .kind = PLAN_OP_PDEATHSIG, .stage = inner);
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = inner, .number = MS_PRIVATE);
 	PLAN_ADD(plan, .kind = PLAN_OP_REBASE, .stage = inner, .out = PLAN_SLOT_ROOT);
@@ -131,7 +153,8 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 
 static void root_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	plan_namespaces(spec, facts, plan);
+	host_plan_namespaces(spec, facts, plan);
+	plan_mounts(spec, plan);
 	plan_tree(spec, facts, plan);
 	plan_overlay(spec, facts, plan);
 	plan_children(spec, facts, plan);

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -118,10 +119,9 @@ static int rundir_prepare(struct host *host)
 
 static void add_tmpfs(struct plan *plan, const char *path, const char *options, enum plan_slot out)
 {
-	PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_SETUP, .source = "tmpfs",
-		 .data = options, .flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .out = out);
-	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_SETUP, .in = out,
-		 .at = PLAN_SLOT_ROOT, .path = path);
+	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_SETUP, .source = "tmpfs",
+		 .data = options, .flags = MS_NOSUID | MS_NODEV, .at = PLAN_SLOT_ROOT, .path = path,
+		 .out = out);
 }
 
 static void add_file(struct plan *plan, const char *name, const char *content, uint32_t owner)

@@ -4,7 +4,7 @@
  * devpts, so its programs find its name; the supervisor holds the master. A terminal of the host
  * never becomes a descriptor of the guest (T01). Supervisor's side.
  */
-#include <linux/mount.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,11 +50,9 @@ static void plan_console(struct plan *plan)
 static void terminal_plan(const struct spec *spec, const struct host_facts *facts,
 			  struct plan *plan)
 {
-	PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_INNER, .source = "devpts",
-		 .data = "mode=0620,ptmxmode=0666,gid=5",
-		 .flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .out = PLAN_SLOT_PTS);
-	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_INNER, .in = PLAN_SLOT_PTS,
-		 .at = PLAN_SLOT_ROOT, .path = "/dev/pts");
+	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_INNER, .source = "devpts",
+		 .data = "mode=0620,ptmxmode=0666,gid=5", .flags = MS_NOSUID | MS_NOEXEC,
+		 .at = PLAN_SLOT_ROOT, .path = "/dev/pts", .out = PLAN_SLOT_PTS);
 	if (spec->console != SPEC_CONSOLE_PIPE)
 		plan_console(plan);
 }

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -93,6 +94,14 @@ static inline int sys_pivot_root(const char *new_root, const char *put_old)
 static inline int sys_pidfd_open(pid_t pid, unsigned flags)
 {
 	return (int)SYS_RESULT(syscall(SYS_pidfd_open, pid, flags));
+}
+
+/* ioctl_pidfd(2), from Linux 6.11; -ENOTTY and its like before. */
+#define SYS_PIDFD_GET_CGROUP_NAMESPACE _IO(0xff, 1)
+#define SYS_PIDFD_GET_USER_NAMESPACE _IO(0xff, 9)
+static inline int sys_pidfd_get_namespace(int pidfd, unsigned request)
+{
+	return (int)SYS_RESULT(ioctl(pidfd, request, 0));
 }
 
 static inline int sys_pidfd_send_signal(int pidfd, int signal)

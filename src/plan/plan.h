@@ -15,10 +15,13 @@
 #include "lib/cleanup.h"
 
 enum plan_stage {
-	PLAN_STAGE_OPEN,  /* supervisor, still in the caller's mount namespace */
-	PLAN_STAGE_SETUP, /* supervisor, in its own */
-	PLAN_STAGE_OUTER, /* outer child */
-	PLAN_STAGE_INNER, /* PID 1 of the machine */
+	PLAN_STAGE_BEGIN,  /* supervisor, as soon as the machine's users are known */
+	PLAN_STAGE_HOLDER, /* holder of the namespaces, beside what the supervisor prepares */
+	PLAN_STAGE_OPEN,   /* supervisor, still in the caller's mount namespace */
+	PLAN_STAGE_SETUP,  /* supervisor, in its own */
+	PLAN_STAGE_OUTER,  /* outer child, while the supervisor waits */
+	PLAN_STAGE_BESIDE, /* supervisor, while PID 1 makes its mounts */
+	PLAN_STAGE_INNER,  /* PID 1 of the machine */
 	PLAN_STAGE_COUNT,
 };
 
@@ -37,7 +40,10 @@ enum plan_op_kind {
 	SLOT(MACHINE_DIR, "machine-dir")       /* P: /run/redd/machines/NAME */                    \
 	SLOT(CGROUP_PAYLOAD, "cgroup-payload") /* P: the guest's cgroup root */                    \
 	SLOT(CGROUP_LEAF, "cgroup-leaf")       /* P: where PID 1 begins */                         \
-	SLOT(USERNS, "userns")		       /* by clone-outer */                                \
+	SLOT(USERNS, "userns")		       /* by clone-holder */                               \
+	SLOT(HOLDER, "holder")		       /* its pidfd, by clone-holder */                    \
+	SLOT(CGROUPNS, "cgroupns")	       /* by await */                                      \
+	SLOT(HOLDER_SYNC, "holder-sync")       /* P: its end of its report socket */               \
 	SLOT(NETNS, "netns")		       /* P: a network namespace to be joined */           \
 	SLOT(NETNS_HOME, "netns-home")	       /* P: the supervisor's own */                       \
 	SLOT(ROOT, "root")		       /* the tree's mount */                              \
@@ -45,6 +51,7 @@ enum plan_op_kind {
 	SLOT(DEV, "dev")                                                                           \
 	SLOT(RUN, "run")                                                                           \
 	SLOT(RUN_HOST, "run-host")                                                                 \
+	SLOT(BLANK, "blank") /* what hides other nodes */                                          \
 	SLOT(MOUNT, "mount") /* the mount at hand */                                               \
 	SLOT(PROC, "proc")                                                                         \
 	SLOT(SYS, "sys")                                                                           \

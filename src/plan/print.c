@@ -19,9 +19,12 @@ static const char *const slot_names[] = {
 };
 
 static const char *const stage_titles[PLAN_STAGE_COUNT] = {
+	[PLAN_STAGE_BEGIN] = "supervisor, when the machine's users are known:",
+	[PLAN_STAGE_HOLDER] = "holder of the namespaces, beside what comes next:",
 	[PLAN_STAGE_OPEN] = "supervisor, where it was called:",
 	[PLAN_STAGE_SETUP] = "supervisor, in its own mount namespace:",
-	[PLAN_STAGE_OUTER] = "outer child, in the machine's user namespace:",
+	[PLAN_STAGE_OUTER] = "outer child, beside the supervisor:",
+	[PLAN_STAGE_BESIDE] = "supervisor, beside PID 1:",
 	[PLAN_STAGE_INNER] = "PID 1 of the machine:",
 };
 

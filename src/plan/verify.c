@@ -4,13 +4,17 @@
  * the proof runs before each start and over every golden plan. No side effects. Supervisor's side.
  */
 #include <sched.h>
+#include <sys/mount.h>
 
 #include "lib/macro.h"
 #include "plan/plan.h"
 
+#define B (1U << PLAN_STAGE_BEGIN)
+#define H (1U << PLAN_STAGE_HOLDER)
 #define C (1U << PLAN_STAGE_OPEN)
 #define S (1U << PLAN_STAGE_SETUP)
 #define O (1U << PLAN_STAGE_OUTER)
+#define P (1U << PLAN_STAGE_BESIDE)
 #define I (1U << PLAN_STAGE_INNER)
 
 static const unsigned op_stages[PLAN_OP_COUNT] = {
@@ -19,9 +23,12 @@ static const unsigned op_stages[PLAN_OP_COUNT] = {
 #undef OP
 };
 
+#undef B
+#undef H
 #undef C
 #undef S
 #undef O
+#undef P
 #undef I
 
 /* What has happened up to the op at hand. */
@@ -33,11 +40,13 @@ struct progress {
 	bool has_cut_bounding;
 	bool has_filter;
 	bool has_executed;
-	bool has_cloned_outer;
-	bool has_awaited;
+	bool has_cloned_holder;
+	bool has_given_network; /* it is in one that is not the machine's own */
 	bool has_announced;
-	bool has_released;
-	bool has_waited;
+	bool has_awaited;
+	bool has_cloned_outer;
+	bool has_ended_holder;
+	bool has_joined;
 	bool has_cloned_inner;
 	bool is_guarded; /* the supervisor has nothing left to put up */
 	bool has_permit;
@@ -80,18 +89,18 @@ static const char *check_slots(const struct progress *done, const struct plan_op
  * A network namespace is entered for one op only, and the way home is known before. Which one the
  * machine is in is said by the op that makes it, once.
  */
-static const char *check_netns(const struct plan_op *op)
+static const char *check_netns(const struct progress *done, const struct plan_op *op)
 {
-	bool makes = op->kind == PLAN_OP_CLONE_OUTER || op->kind == PLAN_OP_NEW_FS;
+	bool makes = op->kind == PLAN_OP_CLONE_HOLDER || op->kind == PLAN_OP_NEW_FS;
 
 	if (makes && op->ns != PLAN_SLOT_NONE && op->ns != PLAN_SLOT_NETNS)
 		return "something is made in what is no network namespace";
 	if (!makes && (op->ns == PLAN_SLOT_NETNS || op->ns == PLAN_SLOT_NETNS_HOME))
 		return "a network namespace is used as an id map";
-	if (op->kind == PLAN_OP_CLONE_OUTER && op->ns != PLAN_SLOT_NONE &&
-	    (op->flags & CLONE_NEWNET))
+	if (op->stage == PLAN_STAGE_HOLDER && done->has_given_network && (op->flags & CLONE_NEWNET))
 		return "a network namespace is both joined and made";
-	if (op->stage != PLAN_STAGE_SETUP && op->ns == PLAN_SLOT_NETNS)
+	if (op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_BEGIN &&
+	    op->ns == PLAN_SLOT_NETNS)
 		return "a child enters a network namespace of the host";
 	return NULL;
 }
@@ -105,6 +114,8 @@ static const char *check_order(const struct progress *done, const struct plan_op
 	if (!done->has_own_mounts &&
 	    (op->kind == PLAN_OP_ATTACH_HOST || op->kind == PLAN_OP_LOCK_TREE))
 		return "a mount is put on the host's own tree";
+	if (op->kind == PLAN_OP_MOUNT_FS && (op->flags & MS_RDONLY))
+		return "a file system is made read-only where its mount is meant";
 	if (done->has_pivoted && op_mounts(op))
 		return "a mount is made after the pivot";
 	if (op->is_wish && op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_OPEN)
@@ -117,6 +128,8 @@ static const char *check_order(const struct progress *done, const struct plan_op
 		return "exec comes before the pivot or before the bounding set is cut";
 	if (op->kind == PLAN_OP_EXEC && !done->has_filter)
 		return "exec comes without a system call filter";
+	if (op->kind == PLAN_OP_STUB && !done->has_permit)
+		return "a second process comes without the supervisor's permit";
 	if (op->kind == PLAN_OP_EXEC && !done->has_permit)
 		return "exec comes without the supervisor's permit";
 	return NULL;
@@ -125,49 +138,55 @@ static const char *check_order(const struct progress *done, const struct plan_op
 /* Each wait has its signal, and nobody runs before the child that runs it exists. */
 static const char *check_children(const struct progress *done, const struct plan_op *op)
 {
-	if ((op->kind == PLAN_OP_RELEASE || op->kind == PLAN_OP_HOST ||
-	     op->kind == PLAN_OP_AWAIT) &&
-	    !done->has_cloned_outer)
-		return "the outer child is used before it exists";
-	if (done->has_released && op->stage == PLAN_STAGE_SETUP && op->kind != PLAN_OP_HOST &&
-	    op->kind != PLAN_OP_PERMIT)
-		return "the tree is worked on behind its release";
-	if (op->kind == PLAN_OP_PERMIT && !done->has_released)
-		return "PID 1 is permitted to execute, but not released";
-	if (done->is_guarded && op->stage == PLAN_STAGE_SETUP)
-		return "the supervisor puts something up behind its permit";
-	if (op->stage == PLAN_STAGE_OUTER && !done->is_guarded)
-		return "PID 1 is never permitted to execute";
-	if (op->kind == PLAN_OP_AWAIT && done->has_released)
-		return "the supervisor awaits the outer child behind its release";
-	if (op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_OUTER && done->has_announced)
-		return "a namespace is made behind the word that all exist";
-	if (op->kind == PLAN_OP_WAIT && done->has_awaited && !done->has_announced)
-		return "the supervisor and the outer child wait for each other";
-	if (op->kind == PLAN_OP_CLONE_INNER && !done->has_waited)
-		return "PID 1 is made before the supervisor has finished the mounts";
-	if (op->stage == PLAN_STAGE_INNER && !done->has_cloned_inner)
+	if ((op->stage == PLAN_STAGE_HOLDER || op->kind == PLAN_OP_AWAIT) &&
+	    !done->has_cloned_holder)
+		return "the holder of the namespaces is used before it exists";
+	if (op->stage == PLAN_STAGE_HOLDER && done->has_announced)
+		return "the holder does something behind the word that all is there";
+	if (op->kind == PLAN_OP_AWAIT && !done->has_announced)
+		return "the supervisor awaits a word that the holder never says";
+	if ((op->kind == PLAN_OP_CLONE_OUTER || op->in == PLAN_SLOT_HOLDER) && !done->has_awaited)
+		return "the namespaces are used before they are there";
+	if (done->has_cloned_outer && op->stage == PLAN_STAGE_SETUP)
+		return "the tree is worked on when PID 1 has its copy";
+	if (op->stage == PLAN_STAGE_OUTER && !done->has_cloned_outer)
+		return "the outer child is never made";
+	if (op->kind == PLAN_OP_CLONE_INNER && !done->has_joined)
+		return "PID 1 is made in the host's namespaces";
+	if (op->stage == PLAN_STAGE_OUTER && done->has_cloned_inner)
+		return "the outer child does something behind its last op";
+	if (op->stage >= PLAN_STAGE_BESIDE && !done->has_cloned_inner)
 		return "PID 1 is never made";
+	if (op->kind == PLAN_OP_PERMIT && !done->has_ended_holder)
+		return "PID 1 is permitted to execute while the holder is in its cgroup";
+	if (op->stage == PLAN_STAGE_BESIDE && done->is_guarded)
+		return "the supervisor puts something up behind its permit";
+	if (op->stage == PLAN_STAGE_INNER && !done->is_guarded)
+		return "PID 1 is never permitted to execute";
 	return NULL;
 }
 
 static void note(struct progress *done, const struct plan_op *op)
 {
-	done->has_cloned_outer |= op->kind == PLAN_OP_CLONE_OUTER;
-	done->has_awaited |= op->kind == PLAN_OP_AWAIT;
+	done->has_cloned_holder |= op->kind == PLAN_OP_CLONE_HOLDER;
+	done->has_given_network |= op->kind == PLAN_OP_CLONE_HOLDER && op->ns != PLAN_SLOT_NONE;
 	done->has_announced |= op->kind == PLAN_OP_ANNOUNCE;
-	done->has_released |= op->kind == PLAN_OP_RELEASE;
-	done->has_waited |= op->kind == PLAN_OP_WAIT;
+	done->has_awaited |= op->kind == PLAN_OP_AWAIT;
+	done->has_cloned_outer |= op->kind == PLAN_OP_CLONE_OUTER;
+	done->has_ended_holder |= op->kind == PLAN_OP_END_HOLDER;
+	done->has_joined |= op->kind == PLAN_OP_JOIN && op->in == PLAN_SLOT_HOLDER;
 	done->has_cloned_inner |= op->kind == PLAN_OP_CLONE_INNER;
 	done->is_guarded |= op->kind == PLAN_OP_PERMIT;
 	done->has_permit |= op->kind == PLAN_OP_AWAIT_PERMIT;
 	done->is_filled[op->out] = true;
-	done->is_new[op->out] = op->kind == PLAN_OP_NEW_FS;
+	done->is_new[op->out] = op->kind == PLAN_OP_NEW_FS || op->kind == PLAN_OP_MOUNT_FS;
 	done->has_own_mounts |= op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_SETUP;
 	done->has_pivoted |= op->kind == PLAN_OP_PIVOT;
 	done->has_cut_bounding |= op->kind == PLAN_OP_BOUNDING;
 	done->has_filter |= op->kind == PLAN_OP_SECCOMP;
 	done->has_executed |= op->kind == PLAN_OP_EXEC;
+	if (op->kind == PLAN_OP_CLONE_HOLDER && (op->flags & CLONE_NEWUSER))
+		done->is_filled[PLAN_SLOT_USERNS] = true;
 	if (op->kind == PLAN_OP_OPEN_PTY)
 		done->is_filled[PLAN_SLOT_PTY_SLAVE] = true;
 }
@@ -205,7 +224,7 @@ int plan_verify(const struct plan *plan, const char **ret_why)
 		if (!why)
 			why = check_slots(&done, op);
 		if (!why)
-			why = check_netns(op);
+			why = check_netns(&done, op);
 		if (!why)
 			why = check_order(&done, op);
 		if (!why)

@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "kernel/sys.h"
 #include "lib/fd.h"
 #include "lib/io.h"
+#include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
 #include "supervise/internal.h"
@@ -20,51 +22,53 @@ static struct supervisor *supervisor_of(struct child_context *context)
 	return context->userdata;
 }
 
-static int open_proc(pid_t pid)
+/* A namespace of the holder: without the way through /proc where the kernel offers it. */
+static int open_namespace(const struct supervisor *s, unsigned request, const char *name)
 {
-	char path[32];
-	int fd;
+	int fd = sys_pidfd_get_namespace(s->host.slots[PLAN_SLOT_HOLDER], request);
+	char path[48];
 
-	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)s->host.holder_pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
-static int map_users(const struct host_facts *facts, int proc)
+static int map_users(const struct host_facts *facts, pid_t holder)
 {
+	static const char *const files[] = {"uid_map", "gid_map"};
 	char map[64];
-	int r;
+	int r = 0;
 
 	(void)snprintf(map, sizeof(map), "0 %u %u\n", facts->uid_shift, facts->uid_range);
-	r = io_write_file_at(proc, "uid_map", map);
-	return r < 0 ? r : io_write_file_at(proc, "gid_map", map);
+	for (size_t i = 0; i < ARRAY_SIZE(files) && r >= 0; i++) {
+		char path[48];
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)holder, files[i]);
+		r = io_write_file_at(AT_FDCWD, path, map);
+	}
+	return r;
 }
 
-/* The outer child exists and its namespaces too: it waits while the rest is put in place. */
-static int prepare_outer(struct child_context *context, pid_t outer)
+/* It exists and waits: it makes the other namespaces as the root of the first. */
+static int prepare_holder(struct child_context *context, pid_t holder)
 {
 	struct supervisor *s = supervisor_of(context);
-	autoclose int proc = -1;
 	int fd;
 	int r;
 
-	s->host.outer_pid = outer;
+	s->host.holder_pid = holder;
 	/* Our copy must be gone, or end of file never comes. */
-	host_set_slot(&s->host, PLAN_SLOT_SYNC, -1);
-	proc = open_proc(outer);
-	if (proc < 0)
-		return proc;
-	/* A caller that the kernel spares when memory runs out is no reason to spare the machine.
-	 */
-	(void)io_write_file_at(proc, "oom_score_adj", "0");
+	host_set_slot(&s->host, PLAN_SLOT_HOLDER_SYNC, -1);
 	if (!s->host.facts.has_user_namespace)
 		return 0;
-	r = map_users(&s->host.facts, proc);
+	r = map_users(&s->host.facts, holder);
 	if (r < 0)
 		return r;
-	fd = openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
+	fd = open_namespace(s, SYS_PIDFD_GET_USER_NAMESPACE, "user");
 	if (fd < 0)
-		return -errno;
+		return fd;
 	host_set_slot(&s->host, PLAN_SLOT_USERNS, fd);
 	return 0;
 }
@@ -109,31 +113,64 @@ static void find_arguments(struct child_context *context)
 
 static int set_up(struct supervisor *s)
 {
+	/* Modes are what the ops say. */
+	mode_t mask = umask(0);
 	int r = child_run_stage(&s->context, PLAN_STAGE_OPEN);
 
 	if (r >= 0)
 		r = child_run_stage(&s->context, PLAN_STAGE_SETUP);
-	if (r < 0 && s->start_error == 0)
+	if (r >= 0)
+		r = child_run_stage(&s->context, PLAN_STAGE_BESIDE);
+	(void)umask(mask);
+	/* Of one that was killed before it could say anything. */
+	if (r == -ECANCELED || (r == -ESRCH && s->start_error == 0))
+		s->start_error = log_error(-ECHILD, "machine %s was killed while it was being made",
+					   s->spec->machine);
+	else if (r < 0 && s->start_error == 0)
 		(void)boot_log_failure(s, &s->plan.ops[s->context.current_op], r);
 	return r;
 }
 
-static int take_leader(struct supervisor *s, pid_t pid)
+/* The holder of the namespaces ends. */
+static void let_holder_go(struct supervisor *s)
 {
-	int fd = sys_pidfd_open(pid, 0);
+	if (s->holder_fd >= 0)
+		(void)shutdown(s->holder_fd, SHUT_WR);
+}
 
-	if (fd < 0)
-		return log_errno(fd, "watch PID 1 of machine %s", s->spec->machine);
-	s->leader = pid;
-	s->leader_fd = fd;
+static int watch_inner(struct child_context *context, pid_t inner)
+{
+	struct supervisor *s = supervisor_of(context);
+	char path[48];
+
+	host_set_slot(&s->host, PLAN_SLOT_SYNC, -1);
+	s->leader = s->host.leader_pid = inner;
+	s->leader_fd = sys_pidfd_open(inner, 0);
+	let_holder_go(s);
+	/* A caller that the kernel spares when memory runs out is no reason to spare the machine.
+	 */
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)inner);
+	(void)io_write_file_at(AT_FDCWD, path, "0");
+	return MIN(s->leader_fd, 0);
+}
+
+static void reap(pid_t *pid)
+{
+	while (*pid > 0 && waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*pid = 0;
+}
+
+static int end_holder(struct child_context *context)
+{
+	reap(&context->holder_pid);
+	supervisor_of(context)->host.holder_pid = 0;
 	return 0;
 }
 
 static int take_report(struct supervisor *s, const struct child_report *report, int *fd)
 {
 	switch (report->type) {
-	case CHILD_REPORT_INNER:
-		return take_leader(s, report->pid);
 	case CHILD_REPORT_PTY:
 		s->pty_fd = take_fd(fd);
 		return 0;
@@ -163,8 +200,8 @@ static int check_alive(struct supervisor *s)
 	return 0;
 }
 
-/* One report: 1, 0 at end of file, or -errno: said why. */
-static int hear_child(struct supervisor *s, enum child_report_type *ret_type)
+/* One report over `socket`: 1, 0 at end of file, or -errno: said why. */
+static int hear_child(struct supervisor *s, int socket, enum child_report_type *ret_type)
 {
 	struct child_report report = {};
 	autoclose int fd = -1;
@@ -175,7 +212,7 @@ static int hear_child(struct supervisor *s, enum child_report_type *ret_type)
 	/* A child that ended with our word unread: the kernel says so once, its own words follow.
 	 */
 	do
-		n = fd_receive(s->report_fd, &report, sizeof(report), &fd, 1, &fd_count);
+		n = fd_receive(socket, &report, sizeof(report), &fd, 1, &fd_count);
 	while (n == -ECONNRESET);
 	if (n < 0)
 		return log_errno((int)n, "hear from the children of machine %s", s->spec->machine);
@@ -195,100 +232,127 @@ static int follow_children(struct supervisor *s)
 	int r;
 
 	do
-		r = hear_child(s, &type);
+		r = hear_child(s, s->report_fd, &type);
 	while (r > 0);
 	return r < 0 ? r : check_alive(s);
 }
 
-static int await_outer(struct child_context *context)
+static int await_holder(struct child_context *context, enum plan_slot cgroupns)
 {
 	struct supervisor *s = supervisor_of(context);
-	enum child_report_type type = CHILD_REPORT_EXEC;
+	enum child_report_type type = CHILD_REPORT_FAILED;
+	int fd;
 	int r;
 
 	do
-		r = hear_child(s, &type);
+		r = hear_child(s, s->holder_fd, &type);
 	while (r > 0 && type != CHILD_REPORT_NAMESPACES);
 	if (r == 0)
 		r = check_alive(s);
-	/* Said already. */
-	if (r < 0)
+	if (r < 0) {
+		/* Said already. */
 		s->start_error = r;
-	return r;
+		return r;
+	}
+	if (cgroupns == PLAN_SLOT_NONE)
+		return 0;
+	fd = open_namespace(s, SYS_PIDFD_GET_CGROUP_NAMESPACE, "cgroup");
+	if (fd < 0)
+		return fd;
+	host_set_slot(&s->host, cgroupns, fd);
+	return 0;
+}
+
+/* Our end of the socket for the reports of one kind of children; theirs in the slot. */
+static int open_report(struct supervisor *s, enum plan_slot slot)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return log_errno(-errno, "make the report socket");
+	host_set_slot(&s->host, slot, ends[1]);
+	return ends[0];
+}
+
+/* Namespaces take as long to make as all else, and depend on nothing of it but the users. */
+static int begin(struct supervisor *s)
+{
+	int r;
+
+	host_init(&s->host, s->spec, s->image_fd, s->machine_dir);
+	s->context = (struct child_context){
+		.plan = &s->plan,
+		.slots = s->host.slots,
+		.prepare_holder = prepare_holder,
+		.await_holder = await_holder,
+		.end_holder = end_holder,
+		.watch_inner = watch_inner,
+		.run_host = run_host,
+		.tell_wish = tell_wish,
+		.userdata = s,
+	};
+	r = host_begin(&s->host);
+	if (r < 0)
+		return r;
+	s->holder_fd = open_report(s, PLAN_SLOT_HOLDER_SYNC);
+	if (s->holder_fd < 0)
+		return s->holder_fd;
+	s->context.holder_sync = s->holder_fd;
+	host_plan_namespaces(s->spec, &s->host.facts, &s->plan);
+	plan_finish(&s->plan);
+	if (s->plan.error < 0)
+		return log_oom();
+	r = child_run_stage(&s->context, PLAN_STAGE_BEGIN);
+	return r < 0 ? boot_log_failure(s, &s->plan.ops[s->context.current_op], r) : 0;
 }
 
 static int prepare(struct supervisor *s)
 {
-	int ends[2];
 	int r;
 
-	host_init(&s->host, s->spec, s->image_fd, s->machine_dir);
+	/* The same ops are the first of the whole plan. */
+	plan_done(&s->plan);
 	r = host_prepare(&s->host);
 	if (r >= 0)
 		r = host_plan(s->spec, &s->host.facts, &s->plan);
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return log_errno(-errno, "make the report socket");
-	s->report_fd = ends[0];
-	host_set_slot(&s->host, PLAN_SLOT_SYNC, ends[1]);
-	s->context = (struct child_context){
-		.plan = &s->plan,
-		.slots = s->host.slots,
-		.supervisor_sync = ends[0],
-		.prepare_outer = prepare_outer,
-		.await_outer = await_outer,
-		.run_host = run_host,
-		.tell_wish = tell_wish,
-		.userdata = s,
-	};
+	s->report_fd = open_report(s, PLAN_SLOT_SYNC);
+	if (s->report_fd < 0)
+		return s->report_fd;
+	s->context.supervisor_sync = s->report_fd;
 	/* Only the stub stays this program. */
 	if (s->spec->start == SPEC_START_PID2)
 		find_arguments(&s->context);
 	return 0;
 }
 
-/*
- * The children of a machine that will not be: both end when they hear no word any more, and none
- * may be left when what they have is taken down. They say no more that has not been said.
- */
-static void dismiss_children(struct supervisor *s)
+static void close_report(int *fd)
 {
-	struct child_report report = {};
-	ssize_t n;
-
-	if (s->context.outer_pid <= 0)
-		return;
-	(void)shutdown(s->report_fd, SHUT_WR);
-	do {
-		autoclose int fd = -1;
-		size_t fd_count = 0;
-
-		n = fd_receive(s->report_fd, &report, sizeof(report), &fd, 1, &fd_count);
-		if (n > 0 && report.type == CHILD_REPORT_INNER && s->leader_fd < 0)
-			(void)take_leader(s, report.pid);
-	} while (n > 0 || n == -ECONNRESET);
+	if (*fd >= 0)
+		(void)close(take_fd(fd));
 }
 
-static void reap_outer(struct supervisor *s)
-{
-	while (s->context.outer_pid > 0 && waitpid(s->context.outer_pid, NULL, 0) < 0 &&
-	       errno == EINTR)
-		;
-	s->context.outer_pid = 0;
-}
-
-/*
- * Leaves the mount namespace of this boot. PID 1 makes a copy of it for itself; until then the
- * outer child keeps it, whose end then takes it down, beside PID 1 and not before the machine's
- * end.
- */
+/* Leaves the mount namespace of this boot, which ends with that: PID 1 has its own copy. */
 static void leave_mounts(struct supervisor *s)
 {
 	host_close_mounts(&s->host);
 	if (s->mount_ns_fd >= 0 && setns(s->mount_ns_fd, CLONE_NEWNS) < 0)
 		log_warning_errno(-errno, "leave the mount namespace of machine %s",
 				  s->spec->machine);
+}
+
+/*
+ * None of a machine that will not be may be left when what they have is taken down. The holder goes
+ * when it hears no word any more; PID 1 is killed by boot_undo(), if it is watched already.
+ */
+static void dismiss_children(struct supervisor *s)
+{
+	let_holder_go(s);
+	if (s->leader_fd >= 0 || s->context.inner_pid <= 0)
+		return;
+	(void)kill(s->context.inner_pid, SIGKILL);
+	reap(&s->context.inner_pid);
 }
 
 int boot_machine(struct supervisor *s)
@@ -298,20 +362,26 @@ int boot_machine(struct supervisor *s)
 	s->leader = 0;
 	s->leader_fd = -1;
 	s->pty_fd = -1;
-	s->report_fd = -1;
+	s->report_fd = s->holder_fd = -1;
 	s->start_error = 0;
 	s->plan_reached_exec = false;
-	r = prepare(s);
+	r = begin(s);
+	if (r >= 0)
+		r = prepare(s);
 	if (r >= 0)
 		r = set_up(s);
+	/* Nobody needs it before, and PID 1 still makes its mounts. */
+	if (r >= 0)
+		r = supervisor_open_to_others(s);
 	leave_mounts(s);
 	if (r >= 0)
 		r = follow_children(s);
-	else if (s->report_fd >= 0)
+	else
 		dismiss_children(s);
-	if (s->report_fd >= 0)
-		(void)close(take_fd(&s->report_fd));
-	reap_outer(s);
+	close_report(&s->report_fd);
+	close_report(&s->holder_fd);
+	reap(&s->context.outer_pid);
+	reap(&s->context.holder_pid);
 	if (r < 0)
 		s->start_error = r;
 	return r;

@@ -46,24 +46,29 @@ struct hint {
 #define MASK_IS_COVERED                                                                            \
 	"a --bind= or --tmpfs= lies on /run/host, maybe by way of a symbolic link in the image"
 
+#define IS_COVERED_ON_HOST                                                                         \
+	"something is mounted over parts of the host's own /proc or /sys, as in another "          \
+	"container: the kernel then refuses a new one inside a user namespace"
+
+#define IS_NOT_KNOWN "this kernel does not know that file system"
+
 static const struct hint hints[] = {
 	{PLAN_OP_SETATTR, EINVAL,
 	 "the file system can't map users (ext4, xfs, btrfs and, from Linux 6.3, tmpfs can): keep "
 	 "the "
 	 "image on one of those, or use --private-users=no"},
-	{PLAN_OP_CLONE_OUTER, ENOSPC,
+	{PLAN_OP_CLONE_HOLDER, ENOSPC,
 	 "the kernel allows no more namespaces: see sysctl user.max_user_namespaces"},
-	{PLAN_OP_CLONE_OUTER, EPERM,
+	{PLAN_OP_CLONE_HOLDER, EPERM,
 	 "user namespaces are forbidden here (sysctl kernel.unprivileged_userns_clone, or an outer "
 	 "container): use --private-users=no"},
 	{PLAN_OP_UNSHARE, ENOSPC,
 	 "the kernel allows no more namespaces: see sysctl user.max_net_namespaces and its like"},
 	{PLAN_OP_UNSHARE, EPERM, "redd needs root for this: run it with sudo"},
-	{PLAN_OP_NEW_FS, EPERM,
-	 "something is mounted over parts of the host's own /proc or /sys, as in another "
-	 "container: "
-	 "the kernel then refuses a new one inside a user namespace"},
-	{PLAN_OP_NEW_FS, ENODEV, "this kernel does not know that file system"},
+	{PLAN_OP_MOUNT_FS, EPERM, IS_COVERED_ON_HOST},
+	{PLAN_OP_NEW_FS, EPERM, IS_COVERED_ON_HOST},
+	{PLAN_OP_MOUNT_FS, ENODEV, IS_NOT_KNOWN},
+	{PLAN_OP_NEW_FS, ENODEV, IS_NOT_KNOWN},
 	{PLAN_OP_MKDIR, EROFS,
 	 "the tree is read-only and lacks that directory: make it in the image, or start without "
 	 "--read-only"},
@@ -80,8 +85,8 @@ static const struct hint hints[] = {
 	{PLAN_OP_LOCK_TREE, ENOSPC, CANT_LOCK_STORE},
 	{PLAN_OP_LOCK_TREE, EPERM, CANT_LOCK_STORE},
 	{PLAN_OP_LINK, EISDIR, "it is a directory in the image: remove it there"},
-	{PLAN_OP_MASK, EXDEV, MASK_IS_COVERED},
-	{PLAN_OP_MASK, ELOOP, MASK_IS_COVERED},
+	{PLAN_OP_OPEN_NODE, EXDEV, MASK_IS_COVERED},
+	{PLAN_OP_OPEN_NODE, ELOOP, MASK_IS_COVERED},
 	{PLAN_OP_CHDIR, ENOENT, "--chdir= names a directory inside the machine"},
 	{PLAN_OP_CHDIR, ELOOP, "--chdir= may not lead through links like those in /proc/self/fd"},
 };

@@ -44,6 +44,7 @@ struct supervisor {
 	struct plan plan;
 	struct child_context context;
 	int report_fd;
+	int holder_fd; /* the same of the holder of its namespaces */
 	pid_t leader;
 	int leader_fd; /* pidfd */
 	int pty_fd;    /* the console's master, until the console takes it */
@@ -123,6 +124,11 @@ bool generation_roll_back(struct supervisor *s, const char *failed);
 /* run.c */
 void supervisor_set_ready(struct supervisor *s);
 int supervisor_write_state(struct supervisor *s, enum machine_phase phase);
+/*
+ * Makes what others reach the machine by, once. They find it by its state, which is written behind
+ * that, when the boot has succeeded. Loud.
+ */
+int supervisor_open_to_others(struct supervisor *s);
 /* The whole life, for run and start. Exit code or -errno. */
 int supervisor_live(struct supervisor *s);
 

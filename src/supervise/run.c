@@ -159,16 +159,6 @@ static uint64_t read_starttime(pid_t pid)
 	return value;
 }
 
-static char *read_boot_id(void)
-{
-	char *text = NULL;
-
-	if (io_read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, NULL) < 0)
-		return NULL;
-	text[strcspn(text, "\n")] = '\0';
-	return text;
-}
-
 /* The parts of the state that a boot finds out. */
 static int describe_boot(struct supervisor *s)
 {
@@ -201,7 +191,6 @@ static int describe_machine(struct supervisor *s)
 		.name = strdup(spec->machine),
 		.phase = MACHINE_PHASE_STARTING,
 		.supervisor = getpid(),
-		.boot_id = read_boot_id(),
 		.since_us = time_realtime_us(),
 		.image = strdup(spec->directory),
 		.cgroup = str_printf("/redd/%s", spec->machine),
@@ -211,7 +200,7 @@ static int describe_machine(struct supervisor *s)
 		.private_network = spec->private_network,
 		.stop_timeout_us = spec->stop_timeout_us,
 	};
-	return state->name && state->boot_id && state->image && state->cgroup ? 0 : log_oom();
+	return state->name && state->image && state->cgroup ? 0 : log_oom();
 }
 
 static int watch_boot(struct supervisor *s)
@@ -367,7 +356,18 @@ static int open_watchers(struct supervisor *s)
 	r = console_new(s, &s->console);
 	if (r >= 0)
 		r = network_new(s, &s->network);
-	return r < 0 ? r : control_server_new(s, &s->control);
+	return r;
+}
+
+int supervisor_open_to_others(struct supervisor *s)
+{
+	int r;
+
+	if (s->control)
+		return 0;
+	r = machine_read_boot_id(&s->state.boot_id);
+	return r < 0 ? log_errno(r, "read the id of this boot of the host")
+		     : control_server_new(s, &s->control);
 }
 
 static void let_go(struct supervisor *s)
@@ -409,7 +409,7 @@ int supervisor_live(struct supervisor *s)
 	if (s->mount_ns_fd < 0)
 		return log_errno(-errno, "open /proc/self/ns/mnt; is /proc mounted?");
 	s->image_fd = s->machine_dir = s->machine_lock_fd = s->signal_fd = -1;
-	s->pty_fd = s->leader_fd = s->report_fd = -1;
+	s->pty_fd = s->leader_fd = s->report_fd = s->holder_fd = -1;
 	s->image_lock = IMAGE_LOCK_NONE;
 	s->stop_timer.due_us = USEC_INFINITY;
 	s->ask_timer.due_us = USEC_INFINITY;

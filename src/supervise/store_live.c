@@ -223,7 +223,7 @@ static void set_link(struct live *live)
 
 	store_fill_link(&op, live->system, live->facts.uid_shift);
 	live->slots[op.at] = take_fd(&live->root_fd);
-	r = child_op_handlers[op.kind](&context, &op);
+	r = child_run_op(&context, &op);
 	if (r < 0 && r != -EROFS)
 		log_warning_errno(r, "point " NIX_STATE_DIR "/profiles/system of machine %s to %s",
 				  live->machine->name, live->system);

@@ -80,6 +80,22 @@ def test_p01_mount_points_are_links(redd, tree, canary, shape, users):
 
 
 @BOTH
+@pytest.mark.parametrize("option", ["--private-network", "--network-veth", "-x", "--resolv-conf=copy-host"])
+@pytest.mark.parametrize("where", ["/", "."])
+@pytest.mark.parametrize("name", ["run", "tmp", "dev"])
+def test_p01_mount_point_is_the_root_of_the_tree(redd, tree, canary, name, where, option, users):
+    """What is mounted there lies on the tree, which its path still leads to: and in the tree is a link to the host."""
+    mounts, before = mountinfo(), trees.state(canary)
+    replace(tree / name, lambda path: os.symlink(where, path))
+    os.symlink(canary, tree / "evil")
+    replace(tree / "etc/resolv.conf", lambda path: os.symlink("/run/evil/pwned", path))
+    result = redd.run("run", "-q", "-D", tree, f"--private-users={users}", option, "/bin/busybox", "true")
+    assert result.code == 0 or result.err.strip(), f"it failed without a word\n{result}"
+    assert trees.state(canary) == before, result
+    assert mountinfo() == mounts
+
+
+@BOTH
 def test_p02_targets_swapped_while_50_start(redd, tree, canary, tmp_path, users):
     """In a volume, as another machine would that shares it."""
     volume = tmp_path / "volume"

@@ -23,7 +23,7 @@ static void stages_are_sorted_and_keep_their_order(void **state)
 	autofree char *text = NULL;
 
 	plan_add(&plan, &(struct plan_op){.kind = PLAN_OP_RESET, .stage = PLAN_STAGE_INNER});
-	plan_add(&plan, &(struct plan_op){.kind = PLAN_OP_LOOPBACK, .stage = PLAN_STAGE_OUTER});
+	plan_add(&plan, &(struct plan_op){.kind = PLAN_OP_JOIN, .stage = PLAN_STAGE_OUTER});
 	plan_add(&plan, &(struct plan_op){.kind = PLAN_OP_KEYRING, .stage = PLAN_STAGE_INNER});
 	plan_add(&plan,
 		 &(struct plan_op){.kind = PLAN_OP_MKDIR, .stage = PLAN_STAGE_SETUP, .path = "/a"});
@@ -34,8 +34,8 @@ static void stages_are_sorted_and_keep_their_order(void **state)
 	assert_string_equal(text, "supervisor, in its own mount namespace:\n"
 				  "  mkdir        path=/a\n"
 				  "  mkdir        path=/b\n"
-				  "outer child, in the machine's user namespace:\n"
-				  "  loopback    \n"
+				  "outer child, beside the supervisor:\n"
+				  "  join        \n"
 				  "PID 1 of the machine:\n"
 				  "  reset       \n"
 				  "  keyring     \n");

@@ -4,27 +4,33 @@
  * every row is that plan with one op taken out, put in, moved or changed.
  */
 #include <sched.h>
+#include <sys/mount.h>
 
 #include "check.h"
 #include "plan/plan.h"
 
+#define BEGIN PLAN_STAGE_BEGIN
+#define HOLDER PLAN_STAGE_HOLDER
 #define SETUP PLAN_STAGE_SETUP
 #define OUTER PLAN_STAGE_OUTER
+#define BESIDE PLAN_STAGE_BESIDE
 #define INNER PLAN_STAGE_INNER
 
 /* The positions that the rows below speak of. */
 enum {
-	AT_OPEN,
-	AT_UNSHARE,
-	AT_CLONE_OUTER,
-	AT_ATTRIBUTES,
-	AT_AWAIT,
-	AT_RELEASE,
-	AT_PERMIT,
+	AT_CLONE_HOLDER,
 	AT_NAMESPACES,
 	AT_ANNOUNCE,
-	AT_WAIT,
+	AT_OPEN,
+	AT_UNSHARE,
+	AT_ATTRIBUTES,
+	AT_AWAIT,
+	AT_CLONE_OUTER,
+	AT_JOIN,
 	AT_CLONE_INNER,
+	AT_FILTER,
+	AT_END_HOLDER,
+	AT_PERMIT,
 	AT_REBASE,
 	AT_PROC,
 	AT_ATTACH,
@@ -40,18 +46,21 @@ enum {
 };
 
 static const struct plan_op least[AT_COUNT] = {
+	[AT_CLONE_HOLDER] = {PLAN_OP_CLONE_HOLDER, BEGIN, .flags = CLONE_NEWUSER,
+			     .in = PLAN_SLOT_CGROUP_PAYLOAD, .out = PLAN_SLOT_HOLDER},
+	[AT_NAMESPACES] = {PLAN_OP_UNSHARE, HOLDER},
+	[AT_ANNOUNCE] = {PLAN_OP_ANNOUNCE, HOLDER},
 	[AT_OPEN] = {PLAN_OP_OPEN_TREE, PLAN_STAGE_OPEN, .in = PLAN_SLOT_IMAGE,
 		     .out = PLAN_SLOT_ROOT},
 	[AT_UNSHARE] = {PLAN_OP_UNSHARE, SETUP},
-	[AT_CLONE_OUTER] = {PLAN_OP_CLONE_OUTER, SETUP, .out = PLAN_SLOT_USERNS},
 	[AT_ATTRIBUTES] = {PLAN_OP_SETATTR, SETUP, .in = PLAN_SLOT_ROOT, .ns = PLAN_SLOT_USERNS},
 	[AT_AWAIT] = {PLAN_OP_AWAIT, SETUP},
-	[AT_RELEASE] = {PLAN_OP_RELEASE, SETUP, .in = PLAN_SLOT_ROOT},
-	[AT_PERMIT] = {PLAN_OP_PERMIT, SETUP},
-	[AT_NAMESPACES] = {PLAN_OP_UNSHARE, OUTER},
-	[AT_ANNOUNCE] = {PLAN_OP_ANNOUNCE, OUTER},
-	[AT_WAIT] = {PLAN_OP_WAIT, OUTER, .out = PLAN_SLOT_ROOT},
+	[AT_CLONE_OUTER] = {PLAN_OP_CLONE_OUTER, SETUP},
+	[AT_JOIN] = {PLAN_OP_JOIN, OUTER, .in = PLAN_SLOT_HOLDER},
 	[AT_CLONE_INNER] = {PLAN_OP_CLONE_INNER, OUTER, .in = PLAN_SLOT_CGROUP_LEAF},
+	[AT_FILTER] = {PLAN_OP_HOST, BESIDE},
+	[AT_END_HOLDER] = {PLAN_OP_END_HOLDER, BESIDE},
+	[AT_PERMIT] = {PLAN_OP_PERMIT, BESIDE},
 	[AT_REBASE] = {PLAN_OP_REBASE, INNER, .out = PLAN_SLOT_ROOT},
 	[AT_PROC] = {PLAN_OP_NEW_FS, INNER, .out = PLAN_SLOT_PROC},
 	[AT_ATTACH] = {PLAN_OP_ATTACH, INNER, .in = PLAN_SLOT_PROC, .at = PLAN_SLOT_ROOT},
@@ -73,6 +82,7 @@ static const struct broken {
 	int at;
 	int to; /* MOVE: before that one, as numbered in the whole plan */
 	struct plan_op op;
+	bool is_in_given_network; /* the holder */
 } rows[] = {
 	{"nothing is executed", DROP, AT_EXEC},
 	{"behind exec", INSERT, AT_COUNT, .op = {PLAN_OP_EXEC, INNER}},
@@ -89,6 +99,8 @@ static const struct broken {
 	{"behind seccomp", INSERT, AT_SETUSER, .op = {PLAN_OP_CHDIR, INNER}},
 	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_RLIMIT, INNER}},
 	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_BOUNDING, INNER}},
+	{"made read-only where its mount is meant", INSERT, AT_PROC,
+	 .op = {PLAN_OP_MOUNT_FS, INNER, .flags = MS_RDONLY, .at = PLAN_SLOT_ROOT}},
 	{"after the pivot", MOVE, AT_ATTACH, AT_STDIO},
 	{"after the pivot", INSERT, AT_BOUNDING, .op = {PLAN_OP_MASK, INNER, .in = PLAN_SLOT_ROOT}},
 	{"after the pivot", INSERT, AT_BOUNDING,
@@ -97,36 +109,42 @@ static const struct broken {
 	{"nothing has filled", DROP, AT_OPEN},
 	{"nothing has filled", DROP, AT_PROC},
 	{"nothing has filled", DROP, AT_PTY},
-	{"nothing has filled", MOVE, AT_ATTRIBUTES, AT_CLONE_OUTER},
-	{"nothing has filled", INSERT, AT_RELEASE,
+	{"nothing has filled", INSERT, AT_ATTRIBUTES,
 	 .op = {PLAN_OP_MKDIR, SETUP, .at = PLAN_SLOT_DEV}},
-	{"nothing has filled", DROP, AT_CLONE_OUTER},
-	{"others can write to", INSERT, AT_RELEASE,
+	{"others can write to", INSERT, AT_AWAIT,
 	 .op = {PLAN_OP_NEW_DIR, SETUP, .at = PLAN_SLOT_ROOT}},
-	{"others can write to", INSERT, AT_RELEASE,
+	{"others can write to", INSERT, AT_AWAIT,
 	 .op = {PLAN_OP_WRITE, SETUP, .at = PLAN_SLOT_IMAGE}},
-	{"used before it exists", MOVE, AT_RELEASE, AT_CLONE_OUTER},
-	{"used before it exists", INSERT, AT_CLONE_OUTER, .op = {PLAN_OP_HOST, SETUP}},
-	{"used before it exists", MOVE, AT_AWAIT, AT_CLONE_OUTER},
-	{"behind its release", MOVE, AT_RELEASE, AT_AWAIT},
-	{"behind its release", INSERT, AT_PERMIT,
-	 .op = {PLAN_OP_MKDIR, SETUP, .at = PLAN_SLOT_ROOT}},
-	{"behind its permit", INSERT, AT_NAMESPACES, .op = {PLAN_OP_HOST, SETUP}},
-	{"but not released", MOVE, AT_PERMIT, AT_RELEASE},
+	{"holder of the namespaces is used before it exists", DROP, AT_CLONE_HOLDER},
+	{"behind the word that all is there", MOVE, AT_ANNOUNCE, AT_NAMESPACES},
+	{"a word that the holder never says", DROP, AT_ANNOUNCE},
+	{"used before they are there", DROP, AT_AWAIT},
+	{"used before they are there", MOVE, AT_AWAIT, AT_JOIN},
+	{"used before they are there", INSERT, AT_AWAIT,
+	 .op = {PLAN_OP_HOST, SETUP, .in = PLAN_SLOT_HOLDER}},
+	{"when PID 1 has its copy", MOVE, AT_ATTRIBUTES, AT_JOIN},
+	{"the outer child is never made", DROP, AT_CLONE_OUTER},
+	{"while the holder is in its cgroup", DROP, AT_END_HOLDER},
+	{"while the holder is in its cgroup", MOVE, AT_END_HOLDER, AT_REBASE},
+	{"behind its permit", INSERT, AT_REBASE, .op = {PLAN_OP_HOST, BESIDE}},
 	{"never permitted", DROP, AT_PERMIT},
 	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_PERMIT, INNER}},
-	{"not made for", INSERT, AT_WAIT, .op = {PLAN_OP_AWAIT_PERMIT, OUTER}},
-	{"wait for each other", DROP, AT_ANNOUNCE},
-	{"wait for each other", MOVE, AT_ANNOUNCE, AT_CLONE_INNER},
-	{"behind the word", MOVE, AT_ANNOUNCE, AT_NAMESPACES},
-	{"not made for", INSERT, AT_WAIT, .op = {PLAN_OP_AWAIT, OUTER}},
-	{"but not released", DROP, AT_RELEASE},
-	{"before the supervisor has finished", DROP, AT_WAIT},
-	{"before the supervisor has finished", MOVE, AT_WAIT, AT_REBASE},
+	{"not made for", INSERT, AT_CLONE_OUTER, .op = {PLAN_OP_PERMIT, SETUP}},
+	{"not made for", INSERT, AT_CLONE_OUTER, .op = {PLAN_OP_END_HOLDER, SETUP}},
+	{"not made for", INSERT, AT_FILTER, .op = {PLAN_OP_MKDIR, BESIDE, .at = PLAN_SLOT_ROOT}},
+	{"not made for", INSERT, AT_FILTER, .op = {PLAN_OP_ATTACH, BESIDE}},
+	{"others can write to", INSERT, AT_FILTER,
+	 .op = {PLAN_OP_MKNOD, BESIDE, .at = PLAN_SLOT_ROOT}},
+	{"not made for", INSERT, AT_JOIN, .op = {PLAN_OP_AWAIT_PERMIT, OUTER}},
+	{"not made for", INSERT, AT_JOIN, .op = {PLAN_OP_AWAIT, OUTER}},
+	{"in the host's namespaces", DROP, AT_JOIN},
+	{"a second process comes without", INSERT, AT_BOUNDING, .op = {PLAN_OP_STUB, INNER}},
+	{"behind its last op", INSERT, AT_FILTER,
+	 .op = {PLAN_OP_FCHDIR, OUTER, .in = PLAN_SLOT_ROOT}},
 	{"PID 1 is never made", DROP, AT_CLONE_INNER},
-	{"not made for", INSERT, AT_RELEASE, .op = {PLAN_OP_SECCOMP, SETUP}},
-	{"not made for", INSERT, AT_RELEASE, .op = {PLAN_OP_EXEC, SETUP}},
-	{"not made for", INSERT, AT_RELEASE, .op = {PLAN_OP_SETUSER, SETUP}},
+	{"not made for", INSERT, AT_AWAIT, .op = {PLAN_OP_SECCOMP, SETUP}},
+	{"not made for", INSERT, AT_AWAIT, .op = {PLAN_OP_EXEC, SETUP}},
+	{"not made for", INSERT, AT_AWAIT, .op = {PLAN_OP_SETUSER, SETUP}},
 	{"not made for", INSERT, AT_CLONE_INNER,
 	 .op = {PLAN_OP_PIVOT, OUTER, .in = PLAN_SLOT_ROOT}},
 	{"not made for", INSERT, AT_CLONE_INNER, .op = {PLAN_OP_ATTACH, OUTER}},
@@ -134,20 +152,20 @@ static const struct broken {
 	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_WRITE, INNER}},
 	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_HOST, INNER}},
 	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_CLONE_OUTER, INNER}},
+	{"not made for", INSERT, AT_AWAIT, .op = {PLAN_OP_CLONE_HOLDER, SETUP}},
 	{"the host's own tree", INSERT, AT_UNSHARE,
 	 .op = {PLAN_OP_ATTACH_HOST, SETUP, .in = PLAN_SLOT_ROOT, .at = PLAN_SLOT_CWD}},
 	{"the host's own tree", INSERT, AT_UNSHARE, .op = {PLAN_OP_LOCK_TREE, SETUP}},
-	{"nothing has filled", INSERT, AT_RELEASE,
+	{"nothing has filled", INSERT, AT_AWAIT,
 	 .op = {PLAN_OP_STORE_VIEW, SETUP, .at = PLAN_SLOT_STORE_TREE}},
 	{"not made for", INSERT, AT_BOUNDING, .op = {PLAN_OP_STORE_BINDS, INNER}},
-	{"but not released", MOVE, AT_RELEASE, AT_CLONE_INNER},
 	{"out of order", MOVE, AT_OPEN, AT_ATTRIBUTES},
-	{"PID 1 is never made", MOVE, AT_PTY, AT_WAIT},
-	{"both joined and made", INSERT, AT_RELEASE,
-	 .op = {PLAN_OP_CLONE_OUTER, SETUP, .ns = PLAN_SLOT_NETNS, .flags = CLONE_NEWNET}},
-	{"what is no network namespace", INSERT, AT_RELEASE,
+	{"PID 1 is never made", MOVE, AT_PTY, AT_JOIN},
+	{"both joined and made", INSERT, AT_NAMESPACES,
+	 .op = {PLAN_OP_UNSHARE, HOLDER, .flags = CLONE_NEWNET}, .is_in_given_network = true},
+	{"what is no network namespace", INSERT, AT_AWAIT,
 	 .op = {PLAN_OP_NEW_FS, SETUP, .ns = PLAN_SLOT_USERNS}},
-	{"used as an id map", INSERT, AT_RELEASE,
+	{"used as an id map", INSERT, AT_AWAIT,
 	 .op = {PLAN_OP_SETATTR, SETUP, .in = PLAN_SLOT_ROOT, .ns = PLAN_SLOT_NETNS}},
 	{"a child enters", INSERT, AT_PROC, .op = {PLAN_OP_NEW_FS, INNER, .ns = PLAN_SLOT_NETNS}},
 };
@@ -164,6 +182,8 @@ static void build(const struct broken *row, struct plan *plan)
 			plan_add(plan, &least[i]);
 	}
 	assert_int_equal(plan->error, 0);
+	if (row->is_in_given_network)
+		plan->ops[AT_CLONE_HOLDER].ns = PLAN_SLOT_NETNS;
 }
 
 static void the_least_plan_is_good(void **state)
