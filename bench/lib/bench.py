@@ -131,10 +131,10 @@ def world_without_cgroup2():
     return keeper.pid
 
 
-def rounds(contenders, count, stopwatch):
-    """Fills times_ms of all that work, interleaved in random order."""
+def rounds(contenders, count, stopwatch, rest_ms=0):
+    """Fills times_ms of all that work, interleaved in random order; each rest_ms after the one before."""
     working = [one for one in contenders if not one.missing]
-    command = [stopwatch, "rounds", str(count), str(random.randrange(10**6))]
+    command = [stopwatch, "rounds", str(count), str(random.randrange(10**6)), str(rest_ms)]
     for one in working:
         command += ["---", *one.command()]
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():

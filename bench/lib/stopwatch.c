@@ -5,8 +5,10 @@
  * first word "@FILE" names a mount namespace to run it in. Standard input and output are
  * /dev/null. Prints lines of "INDEX NANOSECONDS EXIT_CODE".
  *
- *	stopwatch rounds N SEED --- COMMAND... --- COMMAND...   each once per round, in random order
- *	stopwatch flood N AT_ONCE --- COMMAND...         N of it, AT_ONCE at a time: one line
+ *	stopwatch rounds N SEED REST --- COMMAND... --- COMMAND...
+ *		each once per round, in random order, REST milliseconds after the one before
+ *	stopwatch flood N AT_ONCE --- COMMAND...
+ *		N of it, AT_ONCE at a time: one line
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -132,8 +134,9 @@ static void time_once(int index)
 	fprintf(report, "%d %lld %d\n", index, now_ns() - start, exit_code(status));
 }
 
-static void run_rounds(int rounds, unsigned seed)
+static void run_rounds(int rounds, unsigned seed, int rest_ms)
 {
+	const struct timespec rest = {rest_ms / 1000, rest_ms % 1000 * 1000000L};
 	int order[COMMANDS_MAX];
 
 	srandom(seed);
@@ -146,8 +149,10 @@ static void run_rounds(int rounds, unsigned seed)
 			order[i] = order[other];
 			order[other] = kept;
 		}
-		for (int i = 0; i < command_count; i++)
+		for (int i = 0; i < command_count; i++) {
+			(void)nanosleep(&rest, NULL);
 			time_once(order[i]);
+		}
 	}
 }
 
@@ -186,7 +191,7 @@ int main(int argc, char *argv[])
 	report = fdopen(report_fd, "w");
 	dup2(null, STDERR_FILENO);
 	if (!strcmp(argv[1], "rounds"))
-		run_rounds(atoi(argv[2]), (unsigned)atoi(argv[3]));
+		run_rounds(atoi(argv[2]), (unsigned)atoi(argv[3]), atoi(argv[4]));
 	else
 		run_flood(atoi(argv[2]), atoi(argv[3]));
 	fclose(report);

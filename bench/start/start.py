@@ -3,7 +3,7 @@
 """
 Start to exit of a static /bin/true in namespaces of its own, redd beside its peers, interleaved.
 
-    start.py [--rounds N] [--flood N]
+    start.py [--rounds N] [--rest MS] [--flood N]
 """
 
 import argparse
@@ -85,6 +85,7 @@ def on_own_trees(contender, root, count):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rest", type=int, default=20, help="milliseconds between two, for the kernel to clear away what the one before left (0: none)")
     parser.add_argument("--flood", type=int, default=100, help="starts, 8 at a time")
     args = parser.parse_args()
     bench.own_world()
@@ -97,8 +98,8 @@ def main():
     all_of_them = contenders(folder, root, shifted)
     for one in all_of_them:
         one.try_once()
-    bench.heading(f"Start to exit of a static /bin/true ({args.rounds} rounds, random order)")
-    bench.rounds(all_of_them, args.rounds, stopwatch)
+    bench.heading(f"Start to exit of a static /bin/true ({args.rounds} rounds, random order, {args.rest} ms between two)")
+    bench.rounds(all_of_them, args.rounds, stopwatch, args.rest)
     bench.report_times(all_of_them)
     bench.heading(f"{args.flood} starts of it, 8 at a time")
     rows = []
