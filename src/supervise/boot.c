@@ -32,7 +32,7 @@ static int open_namespace(const struct supervisor *s, unsigned request, const ch
 		return fd;
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)s->host.holder_pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? (errno == ENOENT ? -ESRCH : -errno) : fd;
 }
 
 static int map_users(const struct host_facts *facts, pid_t holder)
@@ -111,6 +111,12 @@ static void find_arguments(struct child_context *context)
 		fields[START];
 }
 
+static int log_killed(const struct supervisor *s)
+{
+	return log_error(-ECHILD, "machine %s was killed while it was being made",
+			 s->spec->machine);
+}
+
 static int set_up(struct supervisor *s)
 {
 	/* Modes are what the ops say. */
@@ -123,10 +129,9 @@ static int set_up(struct supervisor *s)
 		r = child_run_stage(&s->context, PLAN_STAGE_BESIDE);
 	(void)umask(mask);
 	/* Of one that was killed before it could say anything. */
-	if (r == -ECANCELED || (r == -ESRCH && s->start_error == 0))
-		s->start_error = log_error(-ECHILD, "machine %s was killed while it was being made",
-					   s->spec->machine);
-	else if (r < 0 && s->start_error == 0)
+	if (s->start_error == 0 && (r == -ECANCELED || r == -ESRCH))
+		return log_killed(s);
+	if (s->start_error == 0 && r < 0)
 		(void)boot_log_failure(s, &s->plan.ops[s->context.current_op], r);
 	return r;
 }
@@ -190,8 +195,7 @@ static int check_alive(struct supervisor *s)
 	siginfo_t info = {};
 
 	if (s->leader_fd < 0)
-		return log_error(-ECHILD, "machine %s was killed while it was being made",
-				 s->spec->machine);
+		return log_killed(s);
 	if (waitid((idtype_t)P_PIDFD, (id_t)s->leader_fd, &info, WEXITED | WNOHANG | WNOWAIT) ==
 		    0 &&
 	    info.si_pid != 0 && info.si_code == CLD_KILLED && info.si_status == SIGSYS)
