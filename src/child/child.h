@@ -2,11 +2,11 @@
 /*
  * The interpreter of plans, and the three children it runs in.
  *
- * The supervisor interprets BEGIN, OPEN and SETUP itself. BEGIN makes the holder, which interprets
- * HOLDER as soon as its users are mapped, beside all that the supervisor prepares, and stays until
- * PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in the memory of
- * the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a child of the
- * supervisor (CLONE_PARENT) and ends. PID 1 interprets INNER, which ends with exec.
+ * The supervisor interprets BEGIN, OPEN, SETUP and BESIDE itself. BEGIN makes the holder, which
+ * interprets HOLDER as soon as its users are mapped, beside all that the supervisor prepares, and
+ * stays until PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
+ * the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a
+ * child of the supervisor (CLONE_PARENT) and ends. PID 1 interprets INNER, which ends with exec.
  *
  * Code that runs in a child makes system calls only: no allocation, no stdio, no look-ups.
  * tests/child_symbols.py holds it to that.
@@ -75,7 +75,6 @@ void child_stub_run(pid_t payload) __attribute__((noreturn));
 
 /* One op. The handlers, by kind, are in ops_mount.c, ops_files.c, ops_process.c. */
 typedef int (*child_op_fn)(struct child_context *context, const struct plan_op *op);
-extern const child_op_fn child_op_handlers[PLAN_OP_COUNT];
 #define OP(id, name, stages, help)                                                                 \
 	int child_op_##id(struct child_context *context, const struct plan_op *op);
 #include "plan/ops.def"

@@ -16,7 +16,7 @@
 /* Of the outer child and of PID 1 until it executes: no op needs a tenth of it. */
 #define OUTER_STACK_SIZE (64 * 1024)
 
-const child_op_fn child_op_handlers[PLAN_OP_COUNT] = {
+static const child_op_fn child_op_handlers[PLAN_OP_COUNT] = {
 #define OP(id, name, stages, help) [PLAN_OP_##id] = child_op_##id,
 #include "plan/ops.def"
 #undef OP
