@@ -110,7 +110,7 @@ static bool enable_controllers(int dir)
 }
 
 /* A directory of that name is what a crash left: nobody else holds the machine's lock. */
-static int make_machine_dir(struct host *host, int root, bool has_controllers)
+static int make_machine_dir(struct host *host, int root)
 {
 	const char *name = host->spec->machine;
 
@@ -125,7 +125,7 @@ static int make_machine_dir(struct host *host, int root, bool has_controllers)
 			continue;
 		if (parent < 0)
 			return parent;
-		if (has_controllers)
+		if (host->has_controllers)
 			(void)enable_controllers(parent);
 		if (mkdirat(parent, name, 0755) == 0) {
 			host->has_cgroup = true;
@@ -164,15 +164,13 @@ static void limit_processes(int machine, int payload)
 
 static int make_tree(struct host *host, int root)
 {
-	bool has_controllers = enable_controllers(root);
 	int payload;
 
-	host->has_controllers = has_controllers;
-
-	host->cgroup_fd = make_machine_dir(host, root, has_controllers);
+	host->has_controllers = enable_controllers(root);
+	host->cgroup_fd = make_machine_dir(host, root);
 	if (host->cgroup_fd < 0)
 		return host->cgroup_fd;
-	if (has_controllers)
+	if (host->has_controllers)
 		(void)enable_controllers(host->cgroup_fd);
 	payload = make_dir(host->cgroup_fd, "payload");
 	if (payload < 0)
@@ -180,7 +178,7 @@ static int make_tree(struct host *host, int root)
 	host_set_slot(host, PLAN_SLOT_CGROUP_PAYLOAD, payload);
 	/* What the guest's own groups get is its own choice: its root owns the file that says so.
 	 */
-	if (has_controllers)
+	if (host->has_controllers)
 		limit_processes(host->cgroup_fd, payload);
 	return host->facts.has_user_namespace ? delegate(host, payload) : 0;
 }

@@ -188,7 +188,7 @@ static void rundir_plan(const struct spec *spec, const struct host_facts *facts,
 		PLAN_SLOT_RUN);
 	add_tmpfs(plan, "/tmp",
 		  plan_printf(plan, "mode=1777,size=10%%,nr_inodes=1m,uid=%u,gid=%u", owner, owner),
-		  PLAN_SLOT_MOUNT);
+		  PLAN_SLOT_NONE);
 	plan_run_host(spec, facts, plan);
 }
 
