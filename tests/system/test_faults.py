@@ -146,6 +146,16 @@ def test_what_a_failing_child_says_is_heard(redd, guest, network):
 
 
 @NEEDS_STRACE
+def test_a_signal_costs_no_device_filter(redd, guest):
+    """The kernel's verifier gives up on any that is pending, and means that it be asked again."""
+    argv = [redd.path, "run", "-q", "-P", "-M", guest("tiny").name, "--private-users=no", "/bin/true"]
+    # The first call only asks whether there are such filters.
+    failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=bpf:error=EAGAIN:when=2..4"]
+    done = subprocess.run([*failing, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0 and not done.stderr, done
+
+
+@NEEDS_STRACE
 def test_start_says_that_its_supervisor_was_killed(redd, guest):
     """By the kernel, say, when memory runs out: there is nobody else to say it."""
     machine = guest("tiny")
