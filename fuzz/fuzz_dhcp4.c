@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: N09 */
 /*
  * DHCP requests of a machine. Aborts when an answer is not well-formed, is longer than the client
  * takes, or gives another address than the only one there is.

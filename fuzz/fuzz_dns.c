@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: N09 */
 /*
  * DNS from both sides: the bytes as a machine's query, and as a server's answer to a query of ours.
  * Aborts when an answer we make does not answer the query, or does not fit, or when a name holds

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: A01, A06, A07 */
 /*
  * The headers of an archive and what is made of them in memory: names, attributes, ACLs, blocks of
  * data. No file, no thread: hundreds of times as fast as fuzz_tar.c. Aborts when a name can leave

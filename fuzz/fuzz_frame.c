@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: N09 */
 /*
  * Frames as a machine sends them, and the router solicitations in them. Aborts when a payload is
  * not within the frame, or when a packet put together again is not the same.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: S01 */
 /*
  * The reader of .nspawn files, then the spec. The first byte chooses trusted or not. Aborts when an
  * untrusted text brings a setting that its row doesn't allow (S01).

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: P11 */
 /*
  * What images say of themselves, as far as a person's terminal: os-release, then escaping. The same
  * bytes as a file name give a machine name. Aborts when a name is suggested that is not valid, or

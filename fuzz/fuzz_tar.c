@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: A01, A07 */
 /*
  * An archive, compressed or not, from bytes to files: decompression, the tar format and the
  * unpacker, in a fresh directory each time. Aborts when something appears beside the directory.

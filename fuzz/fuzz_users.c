@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: X05, P10 */
 /*
  * An image's /etc/passwd and /etc/group, as entering reads them and as the importer does. The first
  * line says who is looked for. Aborts when a number turns out to be somebody else's, or a name

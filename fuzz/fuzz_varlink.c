@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* security row: S07 */
 /*
  * The messages that a supervisor's socket takes (S07). Aborts when what was accepted is not what
  * the supervisor relies on: a method without a NUL inside, parameters that are an object or absent.

@@ -8,6 +8,7 @@ wrappers and plain memory functions, and nothing that allocates, prints, or look
     child_symbols.py BUILD_DIR
 """
 
+# security row: X10
 import re
 import subprocess
 import sys

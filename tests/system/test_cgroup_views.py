@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import cgroups, command, leftovers, trees
+from helpers.security import row
 
 VIEWS = {
     "hybrid": ":",
@@ -90,6 +91,7 @@ def test_a_command(redd, tree):
     assert groups_of("view-command") == []
 
 
+@row("K03")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_devices_are_filtered(redd, tree, users):
     """Without a user namespace the filter is all there is: the machine may have CAP_MKNOD."""
@@ -97,6 +99,7 @@ def test_devices_are_filtered(redd, tree, users):
     assert out.split() == ["fine"]
 
 
+@row("R12", "cgroup v1, v2 or both, filters that can't be loaded", "what exists is used; where no device filter can be set, a machine without a user namespace is refused, one with it warned of")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_a_command_manages_its_own_part_only(redd, tree, users):
     script = """
@@ -153,6 +156,7 @@ def check_place_of_init(machine):
     assert (payload.parent / "cgroup.procs").stat().st_uid == 0
 
 
+@row("R12")
 def test_without_bpf(tmp_path, tree):
     """A kernel that can't filter devices in cgroup2 is left with the v1 controller: the machine must be behind it (K03)."""
     if not any((top / "devices.list").exists() for top in cgroups.hierarchies()):
@@ -165,6 +169,7 @@ def test_without_bpf(tmp_path, tree):
     assert not any((top / "redd").exists() for top in cgroups.hierarchies() if (top / "devices.list").exists())
 
 
+@row("R12")
 def test_without_bpf_and_without_devices_controller(tmp_path, tree):
     """Never weaker in silence: without a user namespace it is refused, with one there is a warning."""
     redd = in_view("none", tmp_path, through=trees.compile_static(WITHOUT_BPF, tmp_path / "without-bpf"))

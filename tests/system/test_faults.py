@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers import cgroups, kernel, leftovers, trees
+from helpers.security import row
 from helpers.waiting import wait_until
 
 SAMPLES = 40
@@ -86,6 +87,8 @@ def _count_calls(redd, machine, argv, tmp_path):
     return by_pid
 
 
+@row("S03", "stale state after a crash", "the lock tells who lives; the next command cleans")
+@row("S04")
 @NEEDS_STRACE
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["start", "run", "run -x"])
@@ -112,6 +115,7 @@ OPENING_CALLS = ("clone3", "dup", "epoll_create1", "fsmount", "fsopen", "memfd_c
                  "pidfd_open", "signalfd4", "socket", "socketpair")  # fmt: skip
 
 
+@row("S04")
 @NEEDS_STRACE
 @pytest.mark.slow
 def test_no_descriptor_for_any_call(redd, guest, tmp_path):
@@ -190,6 +194,7 @@ def test_state_that_can_not_be_written_is_written_later(redd, guest, tmp_path):
     assert "write the state" in redd("logs", machine).out
 
 
+@row("S04", "the supervisor dies, or is refused a descriptor at any call", "PID 1 dies with it; the next command cleans")
 @pytest.mark.parametrize("how", ["tiny", "hangs", "clears the death signal"])
 def test_payload_dies_with_its_supervisor(redd, guest, boot, how):
     machine = guest("tiny").start() if how == "tiny" else boot(HANGS)
@@ -241,6 +246,7 @@ def test_ephemeral_leftover_is_removed(redd, guest):
 # --- payloads that don't end
 
 
+@row("R07", "PID 1 ignores signals, is stopped or frozen", "asked, then killed with its whole group, which is thawed before")
 @pytest.mark.parametrize("ask", ["stop", "restart"])
 def test_init_that_ignores_everything(redd, boot, ask):
     machine = boot(HANGS, settings="[X-Redd]\nStopTimeoutSec=1\n")
@@ -256,6 +262,7 @@ def test_init_that_ignores_everything(redd, boot, ask):
     assert "did not stop in time" in redd("logs", machine).out
 
 
+@row("R07")
 def test_stopped_init(redd, boot):
     machine = boot(HANGS)
     os.kill(machine.leader(), signal.SIGSTOP)
@@ -264,6 +271,7 @@ def test_stopped_init(redd, boot):
     assert time.monotonic() - began < 30
 
 
+@row("R07")
 @pytest.mark.parametrize("verb", ["stop", "terminate"])
 def test_frozen_cgroup(redd, guest, verb):
     top = cgroups.unified()
@@ -292,6 +300,7 @@ def test_frozen_leftover_of_a_dead_supervisor(redd, guest, frozen):
     redd("stop", machine)
 
 
+@row("R01", "a fork bomb", "a limit of processes; the supervisor is outside it and stops the machine")
 def test_fork_bomb_is_stopped(redd, boot):
     machine = boot("bomb() { bomb | bomb & }\ntrap '' TERM\nsleep 1\nulimit -p 200\nbomb\nwhile :; do sleep 1; done", settings="[Exec]\nLimitNPROC=200\n")
     time.sleep(2)
@@ -316,6 +325,7 @@ def _rss_kib(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
 
 
+@row("T02", "the console is flooded and nobody reads", "bounded log and back scroll; the guest goes on, redd's memory does not grow")
 @pytest.mark.parametrize("what", ["yes", "yes | tr -d '\\n'", "cat /dev/zero", "cat /dev/urandom"])
 def test_console_flood(redd, boot, what):
     machine = boot(f"trap 'exit 0' TERM USR2\n{what} &\nwhile :; do sleep 1; done")
@@ -366,6 +376,7 @@ int main(void)
 """
 
 
+@row("T06")
 def test_notify_flood_with_descriptors(redd, machines):
     machine = machines.claim(machines.fresh_name("f"))
     trees.make_busybox(machine.root)
@@ -381,6 +392,8 @@ def test_notify_flood_with_descriptors(redd, machines):
     assert time.monotonic() - began < 30
 
 
+@row("R05", "clients use up the supervisor's descriptors", "connections are few, and those that say nothing end")
+@row("S07", "hostile messages at the control socket", "frames bounded, connections bounded, idle ones give way")
 def test_control_socket_flood(redd, guest):
     """Connections that say nothing hold nobody up for ever."""
     import socket  # pylint: disable=import-outside-toplevel
@@ -405,6 +418,7 @@ def test_control_socket_flood(redd, guest):
 # --- a host that lacks
 
 
+@row("F07", "a log folder that is read-only or missing", "the machine runs without a log, and says so")
 def test_log_folder_cannot_be_written(redd, guest):
     machine = guest("tiny")
     kernel.mount("tmpfs", "/var/log/redd", "tmpfs", kernel.MS_RDONLY)
@@ -416,6 +430,7 @@ def test_log_folder_cannot_be_written(redd, guest):
         kernel.umount("/var/log/redd")
 
 
+@row("F04")
 def test_log_disk_is_full(redd, boot):
     kernel.mount("tmpfs", "/var/log/redd", "tmpfs", 0, "size=4k,nr_inodes=8")
     try:
@@ -427,6 +442,7 @@ def test_log_disk_is_full(redd, boot):
         kernel.umount("/var/log/redd")
 
 
+@row("F07")
 def test_no_log_folder(redd, guest):
     machine = guest("tiny")
     shutil.rmtree("/var/log/redd/x", ignore_errors=True)
@@ -435,6 +451,7 @@ def test_no_log_folder(redd, guest):
     assert "powered off" in redd("logs", machine).out or "exited" in redd("logs", machine).out
 
 
+@row("F08", "/run is wiped while a machine runs", "the supervisor holds descriptors; the machine can be ended and leaves nothing")
 def test_run_folder_wiped(redd, guest):
     """The registry of a running machine is lost: it is no more to be seen, but it can be ended, and leaves nothing."""
     machine = guest("tiny").start()
@@ -449,6 +466,7 @@ def test_run_folder_wiped(redd, guest):
     redd("stop", machine)
 
 
+@row("S03")
 def test_state_file_is_garbage(redd, guest):
     machine = guest("tiny").start()
     path = Path(f"/run/redd/machines/{machine}/state")
@@ -482,6 +500,7 @@ def test_many_restarts(redd, guest):
         redd("stop", machine)
 
 
+@row("R11", "signals to the supervisor at any time", "handled by its loop, each once; a second one hastens the end")
 def test_signals_to_a_supervisor(redd, guest):
     machine = guest("tiny").start()
     supervisor = supervisor_of(machine)

@@ -12,6 +12,7 @@ import pytest
 from helpers import frames, packetfilter
 from helpers.packetfilter import (GATE, GATE6, GUEST, GUEST6, GUEST_MAC, HOST, HOST6, HOST_MAC, NEIGHBOUR, SCTP, SUBNET, TCP, UDP,
                                   WORLD, WORLD6, Filter, Net)  # fmt: skip
+from helpers.security import row
 
 WEB = (TCP, 8080, 8080, 80)
 MARKER = 0x88B5  # an ethertype for experiments
@@ -161,6 +162,7 @@ def test_bind_address(net, rules):
         refused(net.world, address, port, (net.guest, "::"), 80, 22)
 
 
+@row("N05", "LAN → a port bound to 127.0.0.1", "not translated in prerouting; the socket behind it is bound to 127.0.0.1")
 def test_bound_to_loopback_is_not_reached_from_outside(net, rules):
     """Not even by a frame that a neighbour addresses to 127.0.0.1: destinations are translated before martians are dropped."""
     rules.set_usual((UDP, 5353, 5353, 53, "127.0.0.1"), (UDP, 5454, 5454, 53))
@@ -267,6 +269,11 @@ def test_all_frames_pass_without_rules(watch):
     assert [name for name, frame in every.items() if not watch.passes(frame)] == []
 
 
+@row("N01", "forged hardware address, ARP, IPv4 or IPv6 source",
+     "dropped at ingress; the hardware address always, the others where redd gives the addresses, or one `Address=` says them")  # fmt: skip
+@row("N02", "VLAN tags, another hardware address than the one that was given",
+     "dropped at ingress, tags also with CheckSource=no unless VLANs=yes; the supervisor's packet socket lets neither through")  # fmt: skip
+@row("N07", "the guest as a router: advertisements, redirects", "dropped at ingress; the link takes none of its own accord")
 def test_forged_frames_are_dropped(rules, watch):
     rules.set_usual()
     assert [name for name, frame in FORGED.items() if watch.passes(frame)] == []
@@ -281,6 +288,7 @@ def test_what_the_supervisor_answers_goes_no_further(rules, watch):
     assert not watch.passes(FORGED["v4"])
 
 
+@row("N01")
 def test_unknown_addresses_leave_the_hardware_address(rules, watch):
     """On a bridge of the host's, somebody else gives the addresses."""
     rules.set_usual(guest4="", guest6="", subnet4="", subnet6="", host4="", host6="", masquerade="no", serves="no")
@@ -295,6 +303,8 @@ def test_without_check_only_loopback_is_closed(rules, watch):
     assert not watch.passes(LOOPBACK)
 
 
+@row("N03", "guest → 127.0.0.0/8 of the host, which `route_localnet` would open, also in nested VLAN tags that the kernel takes off later",
+     "dropped at ingress, also with CheckSource=no and VLANs=yes; only the machine's own link has `route_localnet`")  # fmt: skip
 def test_the_host_s_loopback_is_closed_to_the_machine(net, rules):
     """The link has route_localnet, so that without the rule the packet is taken."""
     packets = [from_guest(V4, frames.udp(GUEST, to, 9, 9999, payload)) for to, payload in (("127.0.0.1", b"bad"), (GATE, b"good"))]
@@ -430,6 +440,8 @@ def test_beside_docker(net, rules):
     assert mend(net, rules) and mend(net, rules) and works(net)
 
 
+@row("N06", "LAN → machine by our accept in others' FORWARD",
+     "it takes answers and what a port has translated, nothing else; it is set only where that chain drops these, and removed with the machine")  # fmt: skip
 def test_our_rule_opens_no_more_than_is_forwarded(net, rules):
     """Who routes to the machine's own address stays out, where the host's filter kept him out."""
     rules.set_usual(WEB)
@@ -442,6 +454,7 @@ def test_our_rule_opens_no_more_than_is_forwarded(net, rules):
         net.world.connect(GUEST, 80, timeout_s=1)
 
 
+@row("N06")
 def test_rules_in_others_tables_outlive_no_machine(net, rules):
     net.host.sh(DOCKER)
     rules.tell("open-others ve-web", "machine=gone", "open-others ve-gone", "clean-others web")
@@ -461,6 +474,7 @@ def test_rules_saved_and_restored_are_still_ours(net, rules):
     assert "redd:web" not in net.host.run("iptables", "-S")
 
 
+@row("N06")
 def test_a_filter_that_lets_pass_is_left_alone(net, rules):
     net.host.sh("iptables -A FORWARD -s 10.0.0.0/8 -j DROP; iptables -A FORWARD -i eth7 -j DROP")
     rules.tell("open-others ve-web")

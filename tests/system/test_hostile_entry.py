@@ -18,6 +18,7 @@ import pytest
 from attacks import libraries_of, make_tree, put, running
 from helpers import console, processes, session
 from helpers.command import Redd
+from helpers.security import row
 from helpers.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
@@ -51,6 +52,8 @@ def checksum(redd):
     return hashlib.sha256(Path(redd.path).read_bytes()).hexdigest()
 
 
+@row("X01", "the payload overwrites redd through `/proc/self/exe`",
+     "unless the machine's users are shifted, redd runs from a read-only mount of itself")  # fmt: skip
 @pytest.mark.parametrize("users", ["pick", "no", "identity", "own"])
 def test_x01_program_is_overwritten_by_who_waits(own_redd, tree, users):
     """own: PID 1 makes a user namespace that maps the host's root, where no confinement expects one."""
@@ -73,6 +76,7 @@ def test_x01_program_is_overwritten_by_who_waits(own_redd, tree, users):
     assert "overwritten" not in said, said
 
 
+@row("X01")
 @pytest.mark.parametrize("users", ["pick", "no", "identity"])
 @pytest.mark.parametrize("options", [[], ["--as-pid2"]])
 def test_x01_program_as_entrypoint(own_redd, tree, users, options):
@@ -106,6 +110,8 @@ def output(redd, leaky, *words):
     return process.communicate(timeout=60)[0]
 
 
+@row("X02", "descriptors of the host leak in",
+     "0, 1, 2 and nothing else: close-on-exec, then `close_range`; none of them may be a folder; a detached supervisor closes what its caller had")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--pipe"], ["--console=passive"], ["-u", "alice"], ["--ephemeral"]])
 def test_x02_descriptors_of_run(redd, tree, leaky, users, options):
@@ -116,6 +122,7 @@ def test_x02_descriptors_of_run(redd, tree, leaky, users, options):
         assert (tree / "fds").read_text() == "0\n1\n2\n"
 
 
+@row("X02")
 @BOTH
 def test_x02_descriptors_of_those_who_enter(redd, tree, leaky, users):
     fds = put("fds", tree)
@@ -124,6 +131,7 @@ def test_x02_descriptors_of_those_who_enter(redd, tree, leaky, users):
             assert output(redd, leaky, *words) == "told\n", words
 
 
+@row("X02")
 @BOTH
 def test_x02_descriptors_of_an_init(redd, tree, leaky, users):
     (tree / "sbin").mkdir()
@@ -132,6 +140,7 @@ def test_x02_descriptors_of_an_init(redd, tree, leaky, users):
     assert (tree / "fds").read_text() == "0\n1\n2\n"
 
 
+@row("X02")
 @BOTH
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-", "<&- 2>&-"])
 def test_x02_closed_standard_descriptors(redd, tree, users, closed):
@@ -145,6 +154,7 @@ def test_x02_closed_standard_descriptors(redd, tree, users, closed):
     assert (tree / "fds").read_text() == "0\n1\n2\n"
 
 
+@row("X02")
 @BOTH
 def test_x02_folder_as_standard_descriptor(redd, tree, users):
     """CVE-2024-21626 by the front door."""
@@ -158,6 +168,7 @@ def test_x02_folder_as_standard_descriptor(redd, tree, users):
         os.close(folder)
 
 
+@row("X02")
 def test_x02_supervisor_keeps_nothing_of_its_caller(redd, guest, leaky):
     """A lock or a pipe that the caller left open would be held for as long as the machine runs."""
     machine = guest("busybox")
@@ -170,6 +181,8 @@ def test_x02_supervisor_keeps_nothing_of_its_caller(redd, guest, leaky):
 # X03
 
 
+@row("X03", "the entering process is traced",
+     "not dumpable until it executes; holds no host descriptor inside. PID 1 of `--as-pid2` has CAP_KILL, the filter, and forgets its arguments and environment")  # fmt: skip
 @BOTH
 def test_x03_entering_processes_show_nothing(redd, tree, users):
     spy = put("spy", tree)
@@ -185,6 +198,7 @@ def test_x03_entering_processes_show_nothing(redd, tree, users):
     assert met > 0, "the spy saw no process before it executed: the test tests nothing"
 
 
+@row("X03")
 @BOTH
 def test_x03_reaper_shows_nothing(redd, tree, users):
     """PID 1 of --as-pid2 is redd: no paths of the host in its command line, no memory to read, no privilege to take."""
@@ -236,6 +250,7 @@ WAYS = {
 BOUNDING = {"pick": 0xFDECBFFF, "no": 0xA80425FB | 1 << 12}
 
 
+@row("X04", "host state is kept: capabilities, groups, environment, keyring, limits", "each set explicitly, the environment built from nothing")
 @BOTH
 @pytest.mark.parametrize("way", WAYS)
 def test_x04_nothing_of_the_caller(redd, tree, way, users):
@@ -274,6 +289,7 @@ def uid_of(result):
     return result.out.strip() if result.code == 0 else None
 
 
+@row("X05", "user names that look like numbers, unknown users", "digits are a number, never a name; unknown is refused, never root")
 @pytest.mark.parametrize("user", NOBODY)
 def test_x05_odd_users(redd, tree, user):
     """Never root by accident: refused, or exactly the number that is written, whoever has that as a name."""
@@ -291,6 +307,7 @@ def test_x05_odd_users(redd, tree, user):
         assert uid_of(redd.run("shell", f"{user}@{victim}", "/bin/id", "-u")) in allowed
 
 
+@row("X05")
 def test_x05_users_that_are(redd, tree):
     people = (("root", "0"), ("0", "0"), ("alice", "1000"), ("1000", "1000"))
     for user, uid in people:
@@ -301,6 +318,7 @@ def test_x05_users_that_are(redd, tree):
             assert uid_of(redd.run("shell", f"{user}@{victim}", "/bin/id", "-u")) == uid
 
 
+@row("X06", "supplementary groups stay", "`setgroups` always")
 @BOTH
 def test_x06_groups(redd, tree, users):
     """Only those of the image's files; a user without any line there has none."""
@@ -315,6 +333,7 @@ def test_x06_groups(redd, tree, users):
         assert uid_of(redd.run("exec", victim, "/bin/id", "-u")) == "0"
 
 
+@row("X07", "the host's environment leaks through settings", "NAME without a value takes the caller's only from the command line")
 def test_x07_environment_of_the_host(redd, tree):
     """A name alone is looked up for the command line only, never for a file that came with an image."""
     secret = {"SECRET": "of the host"}
@@ -339,6 +358,7 @@ def later():
     yield
 
 
+@row("X08", "a pid is reused", "leader = pid, start time, boot id; signals through a pidfd")
 def test_x08_pid_of_somebody_else(redd, tree):
     """The state names a process that lives, but was started by somebody else."""
     with running(redd, tree) as victim, later(), subprocess.Popen(["sleep", "1000"]) as stranger:
@@ -354,6 +374,7 @@ def test_x08_pid_of_somebody_else(redd, tree):
     assert is_alive, "a process of the host was killed"
 
 
+@row("X08")
 def test_x08_state_of_a_dead_machine(redd, tree):
     """The supervisor is gone, its leader's pid is somebody else's by now: every verb refuses."""
     with subprocess.Popen(["sleep", "1000"]) as stranger:
@@ -376,6 +397,7 @@ def test_x08_state_of_a_dead_machine(redd, tree):
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@row("X09", "processes outlive PID 1", "pid namespace; the group is killed as a whole")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--as-pid2", "-u", "alice"]])
 def test_x09_hundred_daemons(redd, tree, users, options):
@@ -386,6 +408,7 @@ def test_x09_hundred_daemons(redd, tree, users, options):
     assert not [entry for entry in Path("/proc").glob("[0-9]*/comm") if read_or_nothing(entry) == "daemons\n"]
 
 
+@row("X09")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["-u", "alice"], ["--as-pid2", "-u", "alice"]])
 def test_x09_supervisor_is_killed(redd, tree, users, options):
@@ -412,6 +435,7 @@ __attribute__((constructor)) static void ran(void) { close(open("/evil-ran", O_C
 """
 
 
+@row("X10", "code of the guest runs in redd (NSS, locale, loader)", "a static program: no dlopen, no NSS; own parser of passwd and group")
 @BOTH
 def test_x10_code_of_the_guest_does_not_run_in_redd(redd, tree, tmp_path, users):
     (tmp_path / "evil.c").write_text(EVIL)
@@ -444,6 +468,8 @@ def assert_nothing_pushed(child, through=None):
     console.closed(child)
 
 
+@row("T01", "input is pushed into the caller's terminal",
+     "the guest has no descriptor of it unless `--pipe` is asked for; TIOCSTI and TIOCLINUX are filtered")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--pipe"], ["--console=read-only"], ["--console=passive"]])
 def test_t01_input_for_the_caller_of_run(redd, tree, users, options):
@@ -461,6 +487,7 @@ def test_t01_input_for_the_caller_of_run(redd, tree, users, options):
     assert not Path("/pwned").exists()
 
 
+@row("T01")
 @BOTH
 def test_t01_input_for_those_who_enter(redd, tree, users):
     attack = put("tiocsti", tree)
@@ -470,6 +497,7 @@ def test_t01_input_for_those_who_enter(redd, tree, users):
             assert_nothing_pushed(redd.spawn(*words))
 
 
+@row("T01")
 @BOTH
 def test_t01_terminal_is_not_the_callers(redd, tree, users):
     """Nor its session: /dev/tty inside leads to a pty of the machine's, or nowhere."""
@@ -489,6 +517,8 @@ def phase(redd, machine):
     return redd.run("show", machine, "-p", "State", "--value").out.strip()
 
 
+@row("T06", "the notify socket is flooded, by others than PID 1, or with descriptors",
+     "only PID 1 is believed; bounded bursts; descriptors that come along are never taken")  # fmt: skip
 @BOTH
 def test_t06_only_pid_1_says_ready(redd, tree, users):
     """Neither another process, nor too much, nor descriptors that come along: each would stay open in the supervisor."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from attacks import make_tree, put, running
 from helpers import session
+from helpers.security import row
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
 
@@ -28,6 +29,10 @@ def inside(redd, tree):
     return call
 
 
+@row("K01", "v1 release_agent, limits lifted through a v1 hierarchy",
+     "user namespace; without one neither SYS_ADMIN nor, by the filter, mounting in one made inside")  # fmt: skip
+@row("K02", "/proc/sys, sysrq, core_pattern and the like", "user namespace; without one read-only and masked, and no SYS_ADMIN to change that")
+@row("K04", "every system call", "an allow-list; the kernel's verdict on every number is compared with the policy")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["-u", "alice"]])
 def test_k01_k02_k04_namespaces_of_its_own(inside, tree, users, options):
@@ -35,6 +40,7 @@ def test_k01_k02_k04_namespaces_of_its_own(inside, tree, users, options):
     assert inside(put("nest", tree), users=users, options=options) == "end\n"
 
 
+@row("K01")
 @BOTH
 def test_k01_limits_stay(redd, tree, users):
     """A v1 hierarchy mounted in namespaces of its own is no way to lift the machine's limits."""
@@ -62,6 +68,7 @@ done
 """
 
 
+@row("K02")
 @BOTH
 def test_k02_settings_of_the_host(inside, users):
     """As they are, and after all the remounting and uncovering that root can think of."""
@@ -84,6 +91,7 @@ def disk():
 PLACES = "/ /dev /tmp /run /dev/shm /volume /proc /sys/fs/cgroup"
 
 
+@row("K03", "nodes of disks and memory, mounts uncovered or made writable", "device filter; mounts made by the supervisor, and so locked")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--ephemeral"], ["--volatile"]])
 def test_k03_disks_of_the_host(redd, tree, tmp_path, users, options):
@@ -105,6 +113,8 @@ def test_k03_disks_of_the_host(redd, tree, tmp_path, users, options):
     assert result.out == "end\n", result
 
 
+@row("K03")
+@row("A04", "device nodes, whiteouts", "made as nodes and never opened; the device filter and the user namespace keep them shut")
 @BOTH
 @pytest.mark.parametrize("place", ["tree", "volume"])
 def test_k03_nodes_that_are_there_already(redd, tree, tmp_path, users, place):
@@ -126,6 +136,7 @@ def test_k03_nodes_that_are_there_already(redd, tree, tmp_path, users, place):
 LOCKED = ("/dev", "/run/host", "/proc", "/sys", "/fixed", "/tmp", "/dev/pts", "/sys/fs/cgroup")
 
 
+@row("K03")
 @BOTH
 def test_k03_mounts_are_locked(redd, tree, tmp_path, users):
     """A read-only bind stays so, and what lies beneath the mounts of ours stays covered."""
@@ -145,6 +156,7 @@ def test_k03_mounts_are_locked(redd, tree, tmp_path, users):
     assert sorted(path.name for path in fixed.iterdir()) == ["file"] and (fixed / "file").read_text() == "kept\n"
 
 
+@row("K03")
 @BOTH
 def test_k03_mounts_are_locked_for_those_who_enter(redd, tree, tmp_path, users):
     fixed = tmp_path / "fixed"
@@ -156,11 +168,13 @@ def test_k03_mounts_are_locked_for_those_who_enter(redd, tree, tmp_path, users):
         assert not list(fixed.iterdir())
 
 
+@row("K04")
 def test_k04_calls_that_reach_the_host(inside, tree):
     """Without a user namespace the filter alone answers; every number is tried by unit host/seccomp."""
     assert inside(put("calls", tree), users="no") == "end\n"
 
 
+@row("K04")
 def test_k04_calls_of_those_who_enter(redd, tree):
     calls = put("calls", tree)
     with running(redd, tree, users="no") as victim:
@@ -168,6 +182,7 @@ def test_k04_calls_of_those_who_enter(redd, tree):
         assert redd("shell", victim, calls).out.replace("\r", "") == "end\n"
 
 
+@row("K05", "the host's keyring", "a new anonymous session keyring")
 @BOTH
 def test_k05_keyring(redd, tree, users):
     """Neither the caller's session keyring nor one that two machines share; /proc/keys tells nothing."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from attacks import make_tree, mountinfo, put, running
 from helpers import console, kernel, session, trees
+from helpers.security import row
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
 NINE = ("dev", "dev/pts", "dev/shm", "proc", "sys", "run", "tmp", "etc", "var")
@@ -64,6 +65,7 @@ def run(redd, tree, *words, users="pick", **kwargs):
     return result
 
 
+@row("P01", "`/dev`, `/proc`, … of the tree are links to the host", "every mount point is opened or made inside the tree's descriptor")
 @BOTH
 @pytest.mark.parametrize("shape", SEVEN)
 def test_p01_mount_points_are_links(redd, tree, canary, shape, users):
@@ -79,6 +81,7 @@ def test_p01_mount_points_are_links(redd, tree, canary, shape, users):
         shutil.rmtree(victim)
 
 
+@row("P01")
 @BOTH
 @pytest.mark.parametrize("option", ["--private-network", "--network-veth", "-x", "--resolv-conf=copy-host"])
 @pytest.mark.parametrize("where", ["/", "."])
@@ -95,6 +98,7 @@ def test_p01_mount_point_is_the_root_of_the_tree(redd, tree, canary, name, where
     assert mountinfo() == mounts
 
 
+@row("P02", "a target is swapped for a link between look-up and mount", "one look-up, to a descriptor; the mount goes there")
 @BOTH
 def test_p02_targets_swapped_while_50_start(redd, tree, canary, tmp_path, users):
     """In a volume, as another machine would that shares it."""
@@ -121,6 +125,7 @@ def test_p02_targets_swapped_while_50_start(redd, tree, canary, tmp_path, users)
     assert mountinfo() == mounts
 
 
+@row("P03", "`/proc` or `/sys` of the tree is no real folder", "they are mounts of our own, attached to the descriptor found")
 @BOTH
 @pytest.mark.parametrize("name", ["proc", "sys", "proc/sys", "proc/self"])
 @pytest.mark.parametrize("shape", ["link", "file", "folder"])
@@ -132,6 +137,7 @@ def test_p03_proc_and_sys_are_real(redd, tree, name, shape, users):
         assert result.out.split() == ["9fa0", "62656572", "9fa0", "9fa0"], result
 
 
+@row("P03")
 @pytest.mark.parametrize("target", ["/proc", "/proc/self", "/proc/sys/kernel", "/sys", "/./proc", "//proc/sys", "/link-to-proc/sys"])
 def test_p03_volumes_on_proc(redd, tree, tmp_path, target):
     (tmp_path / "volume").mkdir()
@@ -140,6 +146,7 @@ def test_p03_volumes_on_proc(redd, tree, tmp_path, target):
     assert result.code != 0 or result.out.split() == ["9fa0", "9fa0"], result
 
 
+@row("P04", "a write to /proc is redirected", "written by descriptors of a procfs that the guest doesn't see, before anything of the guest runs")
 @BOTH
 def test_p04_writes_to_proc_arrive(redd, tree, tmp_path, users):
     """A volume that takes the place of /proc by way of a link in the image is given nothing to write to."""
@@ -158,6 +165,8 @@ def test_p04_writes_to_proc_arrive(redd, tree, tmp_path, users):
 MASKED = ("kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list")
 
 
+@row("P05", "the source of a mask is swapped",
+     "masks are nodes on a tmpfs of the supervisor's making, taken without following a link; a mount of a person's on top of them ends the start")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("shape", ["link", "device", "fifo", "file"])
 def test_p05_dev_null_of_the_image_is_no_mask(redd, tree, secret, shape, users):
@@ -170,6 +179,7 @@ def test_p05_dev_null_of_the_image_is_no_mask(redd, tree, secret, shape, users):
     assert secret.read_text() == SECRET + "\n"
 
 
+@row("P05")
 @BOTH
 @pytest.mark.parametrize("link, node", [("/run/host", "inaccessible/reg"), ("/run/host/inaccessible", "reg"), ("/run", "host/inaccessible/reg")])
 @pytest.mark.parametrize("kind", ["link", "nothing", "tmpfs"])
@@ -187,6 +197,7 @@ def test_p05_volume_on_the_masks(redd, tree, tmp_path, secret, link, node, kind,
     assert result.code != 0 or result.out in ("", "0\n"), result
 
 
+@row("P06", "`/dev/console` or a pty is swapped", "the terminal is opened by `TIOCGPTPEER`, put on a fresh `/dev`")
 @BOTH
 def test_p06_console_and_ptys_are_links(redd, tree, canary, users):
     before = trees.state(canary)
@@ -203,12 +214,15 @@ def test_p06_console_and_ptys_are_links(redd, tree, canary, users):
 PLACES = [*(f"/proc/self/fd/{number}" for number in range(3, 41)), "/proc/1/cwd", "/proc/self/root/..", "/proc/thread-self/fd/5", "/proc/1/root/.."]
 
 
+@row("P07", "the working directory is a leaked descriptor",
+     "all descriptors are close-on-exec before the last path is used; the directory is resolved after the pivot")  # fmt: skip
 @BOTH
 def test_p07_working_directory_of_run(redd, tree, users):
     for place in PLACES[::3] if users == "pick" else PLACES:
         check_place(run(redd, tree, f"--chdir={place}", "/bin/sh", "-c", "/bin/readlink /proc/self/cwd; ls ../../../../../../etc/hostname", users=users))
 
 
+@row("P07")
 @BOTH
 def test_p07_working_directory_of_those_who_enter(redd, tree, users):
     """By --chdir, and by a home in the image's passwd."""
@@ -226,6 +240,7 @@ def check_place(result):
     assert result.out.split() in ([], ["/"]), result
 
 
+@row("P08", "missing targets are made through links", "made one component at a time below the descriptor; never chowned by path")
 @BOTH
 @pytest.mark.parametrize("place", ["link2/new/a", "link1/a", "volume/link/a", "volume/up/a", "loop/a", "../../a"])
 def test_p08_missing_targets(redd, tree, canary, tmp_path, place, users):
@@ -249,6 +264,8 @@ ODD = {
 WRITTEN = ("etc/resolv.conf", "etc/hosts", "etc/localtime", "etc/machine-id", "etc/hostname", "run/host/os-release", "var/log/journal", "etc/passwd")
 
 
+@row("P09", "files that the manager writes into the tree",
+     "what redd tells the guest is on `/run` and `/dev`, tmpfs of its own; runit's flags and `/etc/resolv.conf` are set with the rights of the machine's root, the latter never through a link, on the tree's own mount, and only as a wish: what can't be written stops no start")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("kind", ODD)
 def test_p09_files_managers_write(redd, tree, canary, kind, users):
@@ -262,6 +279,8 @@ def test_p09_files_managers_write(redd, tree, canary, kind, users):
     assert trees.state(canary) == before
 
 
+@row("P10", "files read from the tree are links, fifos, huge",
+     "inside the root, regular files only, looked at before they are opened, never blocking, bounded")  # fmt: skip
 @pytest.mark.parametrize("kind", [*ODD, "huge", "long line"])
 def test_p10_files_managers_read(redd, tree, secret, tmp_path, kind):
     """None is read out of the tree, waited for, or swallowed whole."""
@@ -290,6 +309,7 @@ def test_p10_files_managers_read(redd, tree, secret, tmp_path, kind):
         shutil.rmtree(image)
 
 
+@row("P10")
 def test_p10_devices_in_the_tree_are_never_opened(redd, tree, tmp_path):
     """To open a watchdog is to arm it. /sbin/init is one, which can't be executed: why is found out without opening."""
     if not shutil.which("strace"):
@@ -311,6 +331,7 @@ def test_p10_devices_in_the_tree_are_never_opened(redd, tree, tmp_path):
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ufffd]")
 
 
+@row("P11", "escape sequences in names and contents", "everything printed is escaped; JSON is valid UTF-8")
 def test_p11_escape_sequences(redd, tree):
     name = f"{session.tag}-escape"
     image = Path("/var/lib/machines") / name
@@ -329,6 +350,7 @@ def test_p11_escape_sequences(redd, tree):
     assert not CONTROL.search(message), repr(message)
 
 
+@row("P12", "hostile raw disks", "raw images are listed, not mounted yet")
 @pytest.mark.parametrize("kind", ["empty", "gpt", "noise"])
 def test_p12_hostile_disk_images(redd, kind):
     """Listed, never mounted, never parsed."""
@@ -347,6 +369,7 @@ def test_p12_hostile_disk_images(redd, kind):
     assert mountinfo() == mounts
 
 
+@row("P13", "the tree is renamed meanwhile", "its descriptor is held from the check to the pivot; locks by inode as well as by name")
 @BOTH
 def test_p13_tree_renamed_while_it_starts(redd, tree, users):
     """Two trees trade places all the time: a machine is made of one of them or refused, never of both."""
@@ -375,6 +398,7 @@ def test_p13_tree_renamed_while_it_starts(redd, tree, users):
     assert mountinfo() == mounts
 
 
+@row("P09")
 @BOTH
 def test_p09_flags_of_runit_are_links(redd, tree, tmp_path, users):
     """runit is stopped by files that the host makes. They are links to what is the host's in a volume: root's, and a device."""

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.security import row
 
 POOL = Path("/var/lib/machines")
 CACHE = Path("/var/cache/redd/usage")
@@ -263,6 +264,7 @@ HOSTILE = {
 COMMANDS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+@row("P10")
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("file", ["etc/os-release", "usr/lib/os-release", "etc/hostname"])
 def test_hostile_files_of_images(redd, kind, file):
@@ -282,6 +284,7 @@ def test_hostile_files_of_images(redd, kind, file):
         Path("/run/canary").unlink()
 
 
+@row("P11")
 def test_hostile_names_in_the_pool(redd):
     for name in (b"\x1b]0;x\x07", b"a\rb", b"a\nb", b"\xff\xfe", b"\xc2\x9b5n", "\u202etxt".encode()):
         os.mkdir(os.fsencode(POOL) + b"/" + name)
@@ -331,6 +334,7 @@ def test_remove_immutable_files(redd):
     assert list(POOL.iterdir()) == []
 
 
+@row("S12", "removal of a tree that has mounts or links in it", "a mount is refused and stays; no link is followed")
 def test_remove_does_not_follow_links(redd):
     outside = Path("/run/outside")
     outside.mkdir()
@@ -346,6 +350,7 @@ def test_remove_does_not_follow_links(redd):
         shutil.rmtree(outside)
 
 
+@row("S12")
 @pytest.mark.parametrize("where", ["", "mnt", "a place/with blanks"])
 def test_remove_refuses_mounts(redd, where):
     root = make("web", {"kept": "x"})

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from helpers import processes
+from helpers.security import row
 
 POOL = Path("/var/lib/machines")
 MTIME = 1_600_000_000
@@ -212,6 +213,7 @@ def test_stdin_needs_a_name(redd):
     redd.fails("import-tar", "-", says="no name")
 
 
+@row("A17", "names of images that lead elsewhere", "letters, digits, dots and dashes; no path, no hidden name")
 @pytest.mark.parametrize("name", ["..", "a/b", ".host", "", "x-", "a" * 65, "a..b", "\x1b[31m", "ä"])
 def test_bad_names(redd, archive, name):
     redd.fails("import-tar", archive(pack(*system())), name, says="hint")
@@ -297,6 +299,8 @@ def test_modes_in_spite_of_the_umask(redd, archive, umask):
     assert modes == {"etc/a": 0o666, "etc/d": 0o777, "below": 0o755, ".": 0o755}
 
 
+@row("A06", "attributes that the kernel obeys: trusted.*, overlayfs, labels",
+     "an allow-list: user.*, security.capability, ACLs; the others are dropped and counted")  # fmt: skip
 def test_extended_attributes_by_allow_list(redd, archive):
     capability = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
     raw = {
@@ -415,6 +419,7 @@ def test_chattr_flags(redd, archive):
     assert "i" in first.split()[0] and "d" in second.split()[0]
 
 
+@row("A09", "sparse files as large as you like", "holes stay holes; only data counts, and is written")
 @pytest.mark.parametrize("kind", [["--format=gnu"], ["--format=posix", "--sparse-version=0.0"], ["--format=posix", "--sparse-version=0.1"], ["--format=posix", "--sparse-version=1.0"]], ids=lambda options: options[-1])
 def test_sparse_files_keep_their_holes(redd, tmp_path, kind):
     (tmp_path / "tree/etc").mkdir(parents=True)
@@ -445,6 +450,7 @@ def test_lone_folder_is_lifted(redd, archive, lone, lifted):
         assert stat.S_IMODE(os.stat(root).st_mode) == 0o755
 
 
+@row("A11")
 @pytest.mark.parametrize("mode", [0o000, 0o4777, 0o700, 0o1777])
 def test_root_can_be_entered_whatever_its_entry_says(redd, archive, mode):
     data = pack(folder("./", mode=mode, uid=1000, gid=1000), *system())
@@ -456,6 +462,7 @@ def test_root_can_be_entered_whatever_its_entry_says(redd, archive, mode):
 ODD_NAMES = [b"new\nline", b"-rf", b"back\\slash", b"*?[x]", b"not \xff utf-8", b"a" * 255, "ünï".encode(), b"tab\t", b"\x1b[31m"]
 
 
+@row("A12", "names that are no text", "bytes in, bytes out; no shell anywhere")
 @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT], ids=["pax", "gnu"])
 def test_names_are_bytes(redd, archive, kind):
     members = [file("etc/" + os.fsdecode(name), name) for name in ODD_NAMES]
@@ -491,6 +498,13 @@ REFUSED = {
 }
 
 
+@row("A01", "`..`, absolute names, odd slashes", "`..` is refused and named; the rest is cleaned and taken below the tree's descriptor")
+@row("A02", "a link, then an entry through it", "no link is followed on the way: refused and named; a link is replaced, never written through")
+@row("A03", "hard links to outside, through links, to nothing", "the target is looked up in the tree without following a link")
+@row("A07", "headers that lie: sizes, owners, lengths, sparse maps",
+     "libarchive for headers only; owners and names are checked; truncation is found; fuzzed")  # fmt: skip
+@row("A10", "deep folders, endless names", "bounded names; one folder at a time is open")
+@row("A11", "entries that replace others, an odd entry of the root", "the last one counts, never through a link; the root is root's, 0755")
 @pytest.mark.parametrize("shape", REFUSED)
 def test_hostile_archives_are_refused(redd, archive, canary, shape):
     members, says = REFUSED[shape]
@@ -515,6 +529,10 @@ CONTAINED = {
 }
 
 
+@row("A01")
+@row("A02")
+@row("A03")
+@row("A11")
 @pytest.mark.parametrize("shape", CONTAINED)
 def test_hostile_archives_are_contained(redd, archive, canary, shape):
     members, where, content = CONTAINED[shape]
@@ -547,6 +565,7 @@ def test_missing_file_and_directory(redd, tmp_path):
     redd.fails("import-tar", tmp_path, "image", says="is a directory")
 
 
+@row("A07")
 @pytest.mark.parametrize("name", ["none", "gzip", "bzip2", "zstd", "xz, one block", "xz, blocks with sizes", "xz, blocks without sizes"])
 def test_truncated(redd, archive, name):
     """At sampled bytes, and at those where a cut is hard to see: ends of entries, of blocks, the last byte."""
@@ -562,6 +581,7 @@ def test_truncated(redd, archive, name):
         assert visible() == [], f"cut at {cut} of {len(data)}: {result}"
 
 
+@row("A07")
 @pytest.mark.parametrize("name", ["gzip", "bzip2", "zstd checked", "xz, one block", "xz, blocks with sizes", "xz, sha256"])
 def test_damaged(redd, archive, name):
     plain = sample_system()
@@ -696,6 +716,7 @@ def test_goes_on_when_the_terminal_goes_away(redd, tmp_path):
     assert visible() == ["image"]
 
 
+@row("A05", "local users reach a half imported image, or its setuid files", "a hidden folder of mode 0700 in a pool of mode 0700")
 def test_hidden_and_private_meanwhile(redd, tmp_path):
     """A05: other users reach nothing of a half imported image, and its name does not exist."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):
@@ -706,6 +727,8 @@ def test_hidden_and_private_meanwhile(redd, tmp_path):
         running.wait(10)
 
 
+@row("F01", "kill -9 of an import at any call",
+     "hidden folder with a lock, synced, renamed without replacing; leftovers removed by the next command")  # fmt: skip
 def test_killed_and_cleaned_by_the_next(redd, tmp_path, archive):
     with half_an_import(redd, tmp_path) as (running, _, _rest):
         running.kill()
@@ -725,6 +748,7 @@ def test_worker_killed(redd, tmp_path):
     nothing_imported()
 
 
+@row("A18", "two imports to one name, a clean-up during an import", "a lock for each hidden folder, renamed without replacing")
 def test_a_running_import_is_not_cleaned_up(redd, tmp_path, archive):
     with half_an_import(redd, tmp_path) as (running, out, rest):
         redd("-q", "import-tar", archive(pack(*system())), "other")
@@ -734,6 +758,7 @@ def test_a_running_import_is_not_cleaned_up(redd, tmp_path, archive):
     assert visible() == ["image", "other"]
 
 
+@row("A18")
 def test_two_imports_to_one_name(redd, archive):
     path = archive(sample_system())
     running = [redd.start("-q", "import-tar", path, "image", stdin=subprocess.DEVNULL) for _ in range(6)]
@@ -743,6 +768,7 @@ def test_two_imports_to_one_name(redd, archive):
     assert visible() == ["image"] and len(os.listdir(POOL / "image/usr/share")) == 300
 
 
+@row("F01")
 @pytest.mark.parametrize("call", ["renameat2", "syncfs", "mkdirat", "openat", "write", "utimensat", "close", "fsync", "linkat"])
 def test_killed_at_sampled_system_calls(redd, archive, call):
     """F01: whenever any of its processes dies, the name is absent or the image whole; the next import tidies up."""
@@ -770,6 +796,7 @@ def small_pool(tmp_path, size, *mkfs):
         subprocess.run(["umount", POOL], check=True)
 
 
+@row("F04", "a full disk, no inodes", "the import fails as a whole, nothing is left; a state or a log that can't be written stops no machine")
 def test_disk_full(redd, archive, tmp_path):
     big = archive(pack(*system(file("usr/big", random.Random(1).randbytes(30_000_000)))))
     with small_pool(tmp_path, 16 << 20, "mkfs.ext4", "-q"):
@@ -777,6 +804,7 @@ def test_disk_full(redd, archive, tmp_path):
         assert set(os.listdir(POOL)) == {"lost+found"}
 
 
+@row("F04")
 def test_inodes_used_up(redd, archive):
     path = archive(pack(*system(*(file(f"usr/{n}", b"") for n in range(500)))))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=200", "tmpfs", POOL], check=True)
@@ -800,6 +828,7 @@ def test_btrfs_subvolume(redd, archive, tmp_path):
         assert visible() == ["image"]
 
 
+@row("A08", "decompression bombs", "memory of decoders is bounded, files stay sparse, a full disk ends it with nothing left")
 def test_bomb_takes_little_memory(redd, tmp_path):
     """A08: 2 GiB of zeros in a few hundred kilobytes; the tree is sparse on purpose, so that the disk lives."""
     inner = io.BytesIO()
@@ -855,6 +884,7 @@ def test_nothing_written_outside_the_pool(redd, archive, tmp_path):
             assert any(known in line for known in ("/dev/null", "/var/cache/redd", "/run/", "/dev/tty")), line
 
 
+@row("F05", "EIO when a name is synced", "the image stands and the fault is said")
 @pytest.mark.parametrize(("error", "says"), [("EIO", "power cut"), ("EINVAL", "")])
 def test_name_that_can_not_be_synced(redd, archive, error, says):
     """The image stands: that is no failure, but has to be said, unless the file system knows no such thing."""
@@ -864,6 +894,7 @@ def test_name_that_can_not_be_synced(redd, archive, error, says):
     assert visible() == ["image"]
 
 
+@row("A07")
 def test_confined(redd, tmp_path):
     """The worker holds no capability beyond making files, no foreign descriptor, and is under landlock."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):

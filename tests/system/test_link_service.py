@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from helpers import dns, links
 from helpers.command import TREE
+from helpers.security import row
 from helpers.waiting import settle, wait_until
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -316,6 +317,7 @@ def ask_llmnr(link, group, message, timeout_s=30):
     return answer, source[0].partition("%")[0], source[1]
 
 
+@row("N18")
 @pytest.mark.parametrize("group", LLMNR_GROUPS)
 def test_names_of_machines_by_llmnr(link, served, names, group):
     """As systemd-resolved asks for a name of one label."""
@@ -385,6 +387,7 @@ LIES = {
 }
 
 
+@row("N10", "forged DNS answers", "a socket, so a port, and a random number for each question; server, number and question must be right")
 def test_what_does_not_answer_the_question_is_not_believed(served, resolv_conf):
     with dns.Upstream(behaviour={kind: _wrong(lie) for kind, lie in LIES.items()}):
         for kind in LIES:
@@ -480,6 +483,7 @@ def test_many_questions_on_one_connection(served, names, resolv_conf):
             assert (reply.number, reply.addresses) == (i, ["10.77.1.9" if i % 2 else "192.0.2.1"])
 
 
+@row("N08")
 def test_connections_are_few_and_none_stays_for_ever(served, names):
     names("db", "10.77.1.9")
     process, client = served[:2]
@@ -653,6 +657,10 @@ def offers(raw, until=None, pause_s=0.5):
     return found
 
 
+@row("N11", "outsiders ask the machine's DNS",
+     "UDP only from the guest's hardware address on its link; TCP only by that interface, and from its subnet: not the host's own processes")  # fmt: skip
+@row("N02")
+@row("N18", "LLMNR", "answered only to the machine's own hardware address and within the limit of DNS; names of machines only, nothing is forwarded")
 def test_only_the_machine_is_answered(link, raw):
     with link.served():
         raw.send(udp4(link, discover(link, 1), 67, source_mac="02:00:00:00:09:09"))
@@ -672,6 +680,7 @@ def is_hung_up_on(connect):
         return True
 
 
+@row("N11")
 @pytest.mark.parametrize("address", ["host4", "host6"])
 def test_nobody_else_is_answered_by_tcp(make_link, address):
     """Not the host's own processes, nor another machine, which comes by its own link."""
@@ -705,6 +714,8 @@ def test_others_traffic_wakes_nobody(link, served):
     assert links.status_of(process, "voluntary_ctxt_switches") == before
 
 
+@row("N08", "floods of DHCP, router solicitations, DNS",
+     "so many answers a second, 64 questions and 8 connections at once, nothing allocated for DHCP and RA; a flood is left to the kernel to drop")  # fmt: skip
 def test_flood_of_dhcp_is_bounded_and_forgotten(link, raw, names):
     names("db", "10.77.1.9")
     with link.served("no-filter") as process:
@@ -733,6 +744,7 @@ def wait_for_answer(client, name):
     return wait_until(ask, "an answer after all that")
 
 
+@row("N08")
 def test_flood_of_dns_is_bounded_and_forgotten(link, raw, names, resolv_conf):
     names("db", "10.77.1.9")
     with dns.Upstream(behaviour={"silent": lambda asked: []}) as upstream, link.served("no-filter") as process:
@@ -759,6 +771,7 @@ def test_same_question_again_is_asked_once(served, resolv_conf):
         assert upstream.asked["silent.example"] == 3
 
 
+@row("N09", "malformed frames, DHCP, RS, DNS", "a filter in the kernel, parsers without allocation, fuzzed")
 def test_garbage_leaves_it_alive(link, raw, names):
     names("db", "10.77.1.9")
     rng = random.Random(20261125)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import command
+from helpers.security import row
 
 NAMES = Path("/run/redd/names")
 LEASES = Path("/var/lib/redd/network/leases")
@@ -129,6 +130,8 @@ def test_addresses_to_names(module):
     assert getent(module, "hosts", "fd00:9::2") == (0, [["fd00:9::2", "web"]])
 
 
+@row("N16", "`/run/redd/names`: names and contents of others",
+     "written by supervisors only, names of machines only, bounded; readers open no path that somebody else chose")  # fmt: skip
 @pytest.mark.parametrize("name", ["nobody", "10.9.0.3", "fd00:9::3", "../names/web", "web/", "x" * 300])
 def test_unknown(module, name):
     assert getent(module, "hosts", name)[0] == 2

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from helpers import trees
+from helpers.security import row
 from helpers.waiting import settle, wait_until
 
 USERS = pytest.mark.parametrize("users", ["--private-users=pick", "--private-users=no"], ids=["users", "no-users"])
@@ -175,6 +176,7 @@ def test_what_is_configured_inside_alone(running):
     assert link("host0", machine.leader)["operstate"] == "DOWN"
 
 
+@row("N07")
 def test_no_advertisement_of_a_guest_is_taken(running):
     running("ra", "-n")
     conf = Path("/proc/sys/net/ipv6/conf/ve-ra")
@@ -295,6 +297,7 @@ def reaches_loopback():
         return b"secret" in client.communicate(timeout=30)[0]
 
 
+@row("N04", "who else is on a bridge → 127.0.0.0/8 of the host", "no bridge ever has `route_localnet`: ports of 127.0.0.1 are proxied there")
 def test_a_bridge_opens_nothing_of_the_hosts_loopback(running, bridge, neighbour):
     """Who else is on somebody's bridge is behind no check of ours."""
     neighbour(bridge, "192.0.2.1")
@@ -305,6 +308,7 @@ def test_a_bridge_opens_nothing_of_the_hosts_loopback(running, bridge, neighbour
     assert not reaches_loopback()
 
 
+@row("N04")
 @pytest.mark.parametrize("made_by_us", [False, True])
 def test_a_zone_opens_nothing_of_the_hosts_loopback(redd, running, neighbour, made_by_us):
     """To a machine of systemd-nspawn's that is in it, say: also when the last of ours has gone."""
@@ -402,6 +406,7 @@ def test_a_lent_interface_comes_back_from_a_killed_machine(running, dummy):
     assert link("lan0")
 
 
+@row("N17")
 def test_a_lent_interface_comes_back_from_a_killed_supervisor(redd, running, dummy):
     dummy("lan0")
     dummy("lan1")
@@ -464,6 +469,8 @@ def kill_supervisor(process):
     wait_until(lambda: not Path(f"/proc/{process.leader}").exists(), "the machine died with its supervisor")
 
 
+@row("N17", "kill -9",
+     "what leads to a machine goes with its supervisor's socket; what confines it stays until the next command has ended it. Tables, links, zones, accepts in others' chains, forwarding and lent interfaces are then given back, by name and mark; what lives, here or under another `/run`, is left")  # fmt: skip
 def test_a_killed_supervisor_leaves_nothing_for_long(redd, running):
     machine = running("crash", "--network-zone=gone", "--network-veth-extra=extra")
     kill_supervisor(machine)
@@ -472,6 +479,7 @@ def test_a_killed_supervisor_leaves_nothing_for_long(redd, running):
     assert not RECORD.exists()
 
 
+@row("N17")
 def test_a_stale_link_does_not_block_the_next_start(running):
     machine = running("stale", "-n")
     # Somebody is in the machine's network: it outlives the machine, and so do the interfaces.
@@ -494,6 +502,7 @@ def test_links_of_others_are_left_alone(redd, running):
         sh("ip link delete ve-theirs; ip link delete vz-theirs")
 
 
+@row("N17")
 def test_links_of_machines_that_are_seen_nowhere_but_here_are_left_alone(redd, running):
     """Another redd on the same network with a /run of its own, as in a container, knows nothing of the machine."""
     machine = running("hidden", "-n")
@@ -607,6 +616,7 @@ def test_an_address_that_is_renewed_wakes_nobody(running, world):
     end(machine)
 
 
+@row("N17")
 def test_forwarding_is_restored_after_a_killed_supervisor(redd, running, world):
     kill_supervisor(running("one", "-n"))
     assert forwarding("up0") == ["1", "1"]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from helpers import console, kernel, nix, session
+from helpers.security import row
 from helpers.waiting import wait_until
 
 SETTINGS = Path("/etc/systemd/nspawn")
@@ -148,6 +149,8 @@ true
 """
 
 
+@row("NX01", "the guest changes the shared store",
+     "mounted read-only, its flags locked by the kernel as a copy across a user namespace is, also where the guest has none")  # fmt: skip
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["closure", "whole"])
 @pytest.mark.parametrize("users", ["pick", "no"])
@@ -172,6 +175,8 @@ def _stamp(path):
     return (st.st_mode, st.st_uid, st.st_ctime_ns, sorted(os.listdir(path)))
 
 
+@row("NX02", "the guest reads what others have in the store",
+     "the closure alone, in a folder of its own; its names come from the host's database and profile, never from the guest")  # fmt: skip
 @pytest.mark.slow
 def test_no_path_of_the_host_is_seen(make, generations, nix_store):
     """The closure alone: a secret of another user's is not there, whatever the guest knows its name."""
@@ -235,6 +240,8 @@ def test_update_for_the_next_boot(redd, make, generations):
     assert info(machine)["bootedGeneration"] == 2
 
 
+@row("NX03", "a collection of garbage takes what a machine needs",
+     "profile and booted system are roots; the root is taken before the path is checked")  # fmt: skip
 @pytest.mark.slow
 def test_what_runs_is_kept_until_the_next_boot(redd, make, generations, nix_store):
     """Neither the current generation, nor what it booted with, but what it was switched to while it ran."""
@@ -548,6 +555,7 @@ def test_roots_of_a_run_without_a_profile(redd, nix_store, tmp_path):
     assert not nix_store.is_valid(system)
 
 
+@row("NX04", "root inside builds as root outside", "only `Store=daemon` without a user namespace; it must be asked for, and each start warns")
 @pytest.mark.slow
 def test_build_through_the_daemon(redd, make, generations, nix_store):
     """Store=daemon: a database, a socket, and a profile of its own; an untrusted user of the host's daemon."""

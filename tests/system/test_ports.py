@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers import trees
+from helpers.security import row
 from helpers.waiting import wait_until
 
 # A guest whose tcp:80 and udp:53 echo what they get. `{setup}` comes first.
@@ -173,6 +174,7 @@ def test_port_is_taken_by_a_process(redd, boot):
     redd("start", machine)
 
 
+@row("N15")
 def test_port_is_taken_by_a_machine(redd, boot):
     first, second = boot("Port=8080:80"), boot("Port=8080:80", start=False)
     redd.fails("start", second, says=f"8080/tcp is taken by machine {first}")
@@ -180,6 +182,7 @@ def test_port_is_taken_by_a_machine(redd, boot):
     redd("start", second)
 
 
+@row("N15")
 def test_large_range_is_taken_by_a_machine(redd, boot):
     """Nobody listens on its ports, so that no bind fails."""
     first, second = boot("Port=20000-20999"), boot("Port=20500-21499:20000-20999", start=False)
@@ -190,6 +193,8 @@ def test_large_range_is_taken_by_a_machine(redd, boot):
     assert f"30005/tcp is taken by machine {third}" in said
 
 
+@row("N15", "two machines want one port, one address",
+     "the port is bound, or, where it can't be, looked for in others' states; leases are taken under one lock, and by name")  # fmt: skip
 def test_two_at_the_same_instant(redd, boot):
     """Exactly one gets it."""
     pair = [boot("Port=tcp:8080-8085:80", start=False) for _ in range(2)]
@@ -296,6 +301,8 @@ def test_added_port_reaches(redd, watched):
         echo_tcp("::1", 8080)
 
 
+@row("N12", "the guest gives itself an address of the host, of another network, or of another machine, for its name and its ports to lead there",
+     "the host's way there must be the machine's link, or for ports the interface below its macvlan; what is leased to another is nobody else's")  # fmt: skip
 @pytest.mark.parametrize("address", ["192.0.2.1", "192.0.2.9"])
 def test_guest_cannot_point_elsewhere(watched, other_network, address):
     """An address that the guest gives itself, and the host has or reaches by another way, is no target."""
@@ -306,6 +313,7 @@ def test_guest_cannot_point_elsewhere(watched, other_network, address):
     assert comes_through(echo_tcp, "::1", 8080)
 
 
+@row("N12")
 def test_guest_cannot_point_at_another_machine(boot, other_network):
     """Nobody forwards that machine's ports; by a macvlan the host's way to an address says little about whose it is."""
     victim = boot()
@@ -327,6 +335,7 @@ def tunnel():
     subprocess.run(["ip", "link", "delete", "tunnel0"], check=True)
 
 
+@row("N12")
 def test_guest_cannot_point_into_another_network(boot, other_network, tunnel):
     """A macvlan's ports lead to the network that it is in: the host is nobody's way into its others."""
     setup = "ip addr add 10.99.0.9/32 dev mv-other0; ip addr add 192.0.2.7/24 dev mv-other0; ip link set mv-other0 up"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import session, trees
+from helpers.security import row
 
 HOST = "nameserver 192.0.2.53\n"
 STUB = "nameserver 127.0.0.53\n"
@@ -255,6 +256,7 @@ HOSTILE = {
 MODES = ["auto", "copy-host", "replace-host", "bind-host", "delete"]
 
 
+@row("P09")
 @pytest.mark.parametrize("users", ["pick", "no"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_p09_hostile_trees(redd, tree, host_file, name, users):
@@ -271,6 +273,7 @@ def test_p09_hostile_trees(redd, tree, host_file, name, users):
         assert mode != "auto" or result.err == "", "the default has nothing to complain of"
 
 
+@row("P09")
 def test_p09_immutable(redd, tree):
     file = tree / "etc/resolv.conf"
     file.write_text("mine\n")

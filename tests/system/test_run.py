@@ -13,6 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from helpers import console, trees
+from helpers.security import row
 from helpers.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
@@ -99,6 +100,7 @@ def test_death_by_signal_is_told_as_a_shell_does(run):
     assert run("-a", sh="kill -9 $$").code == 128 + 9
 
 
+@row("R08", "a payload that can't be executed, or ends at once", "the stage that failed is named; exit code 126 or 127")
 @pytest.mark.parametrize("command, code", [("nosuch", 127), ("/bin/nosuch", 127), ("/etc/passwd", 126), ("/etc", 126), ("/bin/sh/x", 127)])
 def test_what_cannot_be_executed_is_126_or_127(run, command, code):
     result = run(command=[command])
@@ -367,6 +369,7 @@ def test_network_veth(redd, tree, option):
         payload.wait()
 
 
+@row("K07", "processes of the host or of siblings in /proc", "a pid namespace always, with a procfs of its own")
 def test_namespaces_are_all_new(run):
     names = ("pid", "mnt", "ipc", "uts", "cgroup", "user")
     inside = run(sh=f"for n in {' '.join(names)}; do readlink /proc/self/ns/$n; done").out.split()

@@ -4,6 +4,7 @@
 import os
 
 import pytest
+from helpers.security import row
 
 ETC_SYSTEMD = "/etc/systemd/nspawn"
 ETC_REDD = "/etc/redd/nspawn"
@@ -113,6 +114,7 @@ def test_nothing_in_a_file_is_dropped_silently(explain, settings):
     ]
 
 
+@row("S01", "keys in an untrusted file", "a column of the settings table; a row that says nothing is trusted-only")
 def test_untrusted_file_gives_nothing_of_the_host_away(explain, settings, tree):
     """S01, as a person meets it; the unit tests do it for every key."""
     path = settings(
@@ -125,6 +127,7 @@ def test_untrusted_file_gives_nothing_of_the_host_away(explain, settings, tree):
     assert ETC_SYSTEMD in result.err
 
 
+@row("S01")
 def test_link_beside_the_image_is_not_followed(explain, tree, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("root:hash\n")

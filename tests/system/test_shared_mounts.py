@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from helpers import trees
+from helpers.security import row
 
 # Mounts of the namespace before, while a machine runs, and behind it; the session's own are private.
 SCRIPT = """
@@ -21,6 +22,7 @@ cmp before while && cmp before after
 """
 
 
+@row("S13", "mounts of a machine reach the host", "the machine's mount namespace is a private copy before anything is mounted")
 @pytest.mark.parametrize("options", [(), ("-x",), ("--private-users=no",), ("--read-only",), ("--bind={mount}:/mnt",),
                                      ("--bind-ro={mount}:/mnt:norbind", "--tmpfs=/mnt/below")])  # fmt: skip
 def test_nothing_propagates_to_the_host(redd, tmp_path, options):

@@ -18,6 +18,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from helpers import console
+from helpers.security import row
 from helpers.waiting import wait_until
 
 RUN = Path("/run/redd/machines")
@@ -123,6 +124,7 @@ def test_show(redd, machine):
     assert redd("show", "--json=short", machine).json()["leader"] == machine.leader()
 
 
+@row("P11")
 def test_hostile_os_release(redd, machine):
     """P10, P11: it is read while the machine runs, so it may be anything at any time."""
     os_release = machine.root / "etc/os-release"
@@ -348,6 +350,7 @@ def test_half_a_terminal(redd, machine):
     console.closed(child)
 
 
+@row("T04", "the caller's terminal is left raw", "set back at every end, also by signals")
 @pytest.mark.parametrize("end", ["exit", "escape", "term", "hup"])
 def test_terminal_is_restored(redd, machine, end, tmp_path):
     """T04."""
@@ -422,6 +425,7 @@ def test_entering_processes_are_not_readable(redd, machine):
 # The supervisor's socket
 
 
+@row("S06", "a user without rights at the control socket", "folder 0700, socket 0600")
 def test_socket_is_private(machine):
     """S06."""
     assert (RUN / str(machine)).stat().st_mode & 0o777 == 0o700
@@ -430,6 +434,7 @@ def test_socket_is_private(machine):
     assert done.returncode != 0 and b"PermissionError" in done.stderr
 
 
+@row("S07")
 @pytest.mark.parametrize("message", [b"\0", b"{}\0", b"null\0", b'{"method":null}\0', b'{"method":"a","parameters":[]}\0', b"[" * 5000 + b"\0",
                                      b"\xff\xfe\0", b"x" * 70000])  # fmt: skip
 def test_broken_messages(machine, message):
@@ -454,6 +459,7 @@ def test_bad_parameters(machine, call_of):
     assert machine.is_running()
 
 
+@row("S07")
 def test_many_connections(redd, machine):
     """S07: idle ones don't keep others out for good."""
     path = str(RUN / str(machine) / "control")

@@ -79,6 +79,7 @@ static void test_wishes(void **unused)
 	assert_int_equal(wish, OPTIONS_VERSION);
 }
 
+/* security row: X07 */
 /* X07: without a value it is the caller's wish to pass his own; without one there, nothing. */
 static void test_environment_of_the_caller(void **unused)
 {

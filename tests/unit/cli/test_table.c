@@ -90,6 +90,7 @@ static void assert_no_commands(const char *text)
 		assert_null(strstr(text, never[i]));
 }
 
+/* security row: P11 */
 static void test_hostile_text(void **state)
 {
 	static const char *const hostile[] = {"\033]0;title\a", "a\rb",	    "a\nb", "\302\233m",

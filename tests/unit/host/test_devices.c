@@ -225,6 +225,7 @@ static void test_without_filter(void **state)
 	run_inside(*state, attempt_unfiltered);
 }
 
+/* security row: K03 */
 static void test_bpf_defaults(void **state)
 {
 	make_cgroup2(*state);
@@ -276,6 +277,7 @@ static void test_bpf_longest_program(void **state)
 	run_inside(*state, attempt_parts);
 }
 
+/* security row: K03 */
 static void test_v1_defaults(void **state)
 {
 	struct fixture *f = *state;

@@ -288,6 +288,7 @@ static void need_table(void)
 		skip();
 }
 
+/* security row: K04 */
 static void test_every_number_with_gates_closed(void **state)
 {
 	need_table();
@@ -414,6 +415,7 @@ static void check_arguments(const struct argument_case *cases, size_t n)
 	probes_free(probes);
 }
 
+/* security row: T01 */
 static void test_terminal_injection_is_denied(void **state)
 {
 	static const struct argument_case cases[] = {

@@ -58,6 +58,7 @@ static void test_exclusive_and_shared(void **state)
 	assert_int_equal(image_is_locked(image), 0);
 }
 
+/* security row: P13, S02 */
 static void test_rename_is_no_way_around(void **state)
 {
 	struct scratch *s = *state;
@@ -73,6 +74,7 @@ static void test_rename_is_no_way_around(void **state)
 	assert_false(exists(s->fd, ".#b.lck"));
 }
 
+/* security row: S02 */
 static void test_death_frees(void **state)
 {
 	autoimage struct image *image = find(*state, "a");
@@ -131,6 +133,7 @@ static pid_t start_nspawn(const struct scratch *s, const char *seconds)
 	return pid;
 }
 
+/* security row: S02 */
 static void test_nspawn_keeps_us_out(void **state)
 {
 	struct scratch *s = *state;
@@ -152,6 +155,7 @@ static void test_nspawn_keeps_us_out(void **state)
 	assert_int_equal(image_is_locked(image), 0);
 }
 
+/* security row: S02 */
 static void test_we_keep_nspawn_out(void **state)
 {
 	struct scratch *s = *state;

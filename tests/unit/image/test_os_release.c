@@ -103,6 +103,7 @@ static void test_places(void **state)
 	(void)read_id(s, "vendor");
 }
 
+/* security row: P10 */
 static void test_hostile_files(void **state)
 {
 	struct scratch *s = *state;

@@ -108,6 +108,7 @@ static void bind_of_file(struct scratch *s)
 	REQUIRE(exists(s->fd, "canary") && exists(s->fd, "t/f"));
 }
 
+/* security row: S12 */
 static void test_mount_in_tree(void **state)
 {
 	in_private_mounts(*state, mount_in_tree);

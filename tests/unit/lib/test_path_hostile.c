@@ -216,6 +216,7 @@ static void try_trees(struct scratch *s, const char *before,
 	}
 }
 
+/* security row: P01, P08 */
 static void test_generated_trees(void **state)
 {
 	struct scratch *s = *state;
@@ -241,6 +242,7 @@ static pid_t start_swapping(int root)
 		(void)sys_renameat2(root, "flip", root, "flop", RENAME_EXCHANGE);
 }
 
+/* security row: P02 */
 static void test_swapped_parents(void **state)
 {
 	static const char *const paths[] = {"flip/x/y", "flip/../flip/x", "flip/new",
@@ -276,6 +278,7 @@ static void make_below(struct image *image)
 		     "flip/below/x");
 }
 
+/* security row: S12 */
 /* A removal that races with the same trick takes what is inside, if anything, and only that. */
 static void test_removal_with_swapped_parents(void **state)
 {

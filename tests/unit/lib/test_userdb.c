@@ -79,6 +79,7 @@ static void test_names(void **unused)
 	assert_string_equal(user.shell, "/bin/sh");
 }
 
+/* security row: X05 */
 static void test_numbers_are_never_names(void **unused)
 {
 	autouser struct userdb_user user = {};
@@ -89,6 +90,7 @@ static void test_numbers_are_never_names(void **unused)
 	assert_int_equal(userdb_find(root_fd, "1234", &user), -ESRCH);
 }
 
+/* security row: X05 */
 /* X05: nothing of this is ever root. */
 static void test_refused(void **unused)
 {
@@ -167,6 +169,7 @@ static void test_image_without_files(void **unused)
 	(void)close(empty);
 }
 
+/* security row: P10 */
 /* P10: links stay inside, a fifo does not block, a huge file is refused. */
 static void test_hostile_files(void **unused)
 {

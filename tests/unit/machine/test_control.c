@@ -34,6 +34,7 @@ static void test_parse_call(void **unused)
 	json_object_put(message);
 }
 
+/* security row: S07 */
 /* S07: what no client of ours sends. */
 static void test_parse_refuses(void **unused)
 {

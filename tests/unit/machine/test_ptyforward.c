@@ -126,6 +126,7 @@ static void test_both_ways(void **unused)
 	end(&f);
 }
 
+/* security row: T04 */
 static void test_terminal_is_restored(void **unused)
 {
 	struct termios raw, after;
@@ -162,6 +163,11 @@ static void test_frames(void **unused)
 	end(&f);
 }
 
+/*
+ * security row: T05
+ * attack: keys that detach, typed or pasted
+ * defence: only three times within a second, and never from the machine's output
+ */
 static void test_keys(void **unused)
 {
 	struct fixture f;
@@ -198,7 +204,11 @@ static void test_hangup(void **unused)
 	end(&f);
 }
 
-/* T03: a terminal that is not read stops the machine's output, and takes no memory. */
+/*
+ * security row: T03
+ * attack: a terminal that nobody reads, or a client that does not
+ * defence: the machine's output waits; nothing is kept for it without a bound; keys still work
+ */
 static void test_stuck_terminal(void **unused)
 {
 	char block[4096] = {};

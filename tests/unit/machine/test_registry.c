@@ -173,6 +173,7 @@ static void test_claim_and_release(void **unused)
 	assert_int_equal(fd_count(), before);
 }
 
+/* security row: S03 */
 static void test_dead_is_not_found(void **unused)
 {
 	automachine struct machine_state state = example(), found = {};
@@ -238,6 +239,11 @@ static void claim_in_a_loop(int rounds)
 	_exit(0);
 }
 
+/*
+ * security row: S02
+ * attack: two starts of one name or of one tree
+ * defence: locks held by life: name, tree (shared with systemd-nspawn), range of users
+ */
 static void test_claims_race(void **unused)
 {
 	int status;
@@ -279,6 +285,7 @@ static void test_wait_for_the_end(void **unused)
 	(void)close(ready[1]);
 }
 
+/* security row: X08 */
 /* X08: a pid that is another process by now, or of another boot, is nobody. */
 static void test_leader_is_verified(void **unused)
 {

@@ -307,6 +307,7 @@ static void answer_fits_what_the_client_takes(void **state)
 	assert_option(&reply, 6, "\012\115\001\001\300\0\002\065", 8);
 }
 
+/* security row: N09 */
 static void broken_requests_are_passed_over(void **state)
 {
 	static const struct {

@@ -112,6 +112,7 @@ static void names_have_a_greatest_length(void **state)
 	assert_int_equal(dns_parse_query(message.data, message.size, &query), 0);
 }
 
+/* security row: N09 */
 static void what_is_wrong_is_named(void **state)
 {
 	static const struct {
@@ -254,6 +255,7 @@ static struct message answer_to(const struct message *asked)
 	return answer;
 }
 
+/* security row: N10 */
 static void only_the_right_answer_is_taken(void **state)
 {
 	static const struct {

@@ -80,6 +80,7 @@ static void check_change(const uint8_t *frame, size_t size, const struct change 
 		fail_msg("%s: %d instead of %d", change->what, r, change->error);
 }
 
+/* security row: N09 */
 static void what_is_odd_is_refused(void **state)
 {
 	static const struct change changes4[] = {

@@ -112,6 +112,7 @@ static void a_name_keeps_its_addresses(void **state)
 	assert_same(&first, &again);
 }
 
+/* security row: N15 */
 static void nothing_overlaps(void **state)
 {
 	autobook struct lease_book book = {};
@@ -566,6 +567,7 @@ static int take_many(int child, int count)
 	return 0;
 }
 
+/* security row: N15 */
 /* All of one file, behind one lock, at once: a pipe holds the children until the last is there. */
 static void many_at_the_same_instant(void **state)
 {

@@ -106,6 +106,7 @@ static void at_most_so_many_addresses(void **state)
 	assert_true(net_address_equal(&found[15], &many[15]));
 }
 
+/* security row: N16 */
 static void hostile_names(void **state)
 {
 	static const char *const bad[] = {
@@ -143,6 +144,7 @@ static void hostile_names(void **state)
 	assert_int_equal(access("/etc/passwd", F_OK), 0);
 }
 
+/* security row: N16 */
 static void strange_files(void **state)
 {
 	struct net_address found[NET_NAMES_ADDRESSES_MAX], any = address("10.0.0.2");

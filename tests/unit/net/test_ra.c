@@ -15,6 +15,7 @@ static struct frame_packet solicitation(const uint8_t *data, size_t size)
 	return packet;
 }
 
+/* security row: N09 */
 static void solicitations_are_checked(void **state)
 {
 	static const struct {
@@ -41,6 +42,7 @@ static void solicitations_are_checked(void **state)
 	}
 }
 
+/* security row: N09 */
 static void only_neighbours_may_ask(void **state)
 {
 	struct frame_packet packet = solicitation(with_source, sizeof(with_source));

@@ -107,6 +107,7 @@ static int closure_error(const struct scratch *s, const char *name)
 	return r < 0 ? r : nix_db_closure(db, name, &infos);
 }
 
+/* security row: NX02 */
 /* What others could write to have us bind or pack something else. */
 static void test_hostile_names(void **state)
 {

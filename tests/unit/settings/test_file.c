@@ -178,6 +178,7 @@ static void test_flood(void **state)
 	assert_non_null(strstr(said, "warning: f: 9950 more lines are ignored\n"));
 }
 
+/* security row: S01 */
 /*
  * S01, from the table: each key in an untrusted file. What isn't marked ANY leaves no trace in the
  * settings and is warned of with place, key and the trusted folder; what is marked ANY arrives.

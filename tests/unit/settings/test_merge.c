@@ -105,6 +105,7 @@ static void test_untrusted_and_trusted_mode(void **state)
 	assert_null(none.file);
 }
 
+/* security row: S01 */
 static void test_hostile_places(void **state)
 {
 	autocall(place_done) struct place place = place_of(state);

@@ -5,6 +5,7 @@
 #include "lib/str.h"
 #include "settings/value.h"
 
+/* security row: X05 */
 /* X05: what names a user, and what must never be taken for one. */
 static void test_users(void **state)
 {

@@ -235,6 +235,11 @@ static void assert_refuses(int fd)
 	(void)close(guest);
 }
 
+/*
+ * security row: N13
+ * attack: netlink messages in the kernel's name, in the guest's namespace
+ * defence: our sockets there are connected to the kernel: others are refused
+ */
 static void test_only_the_kernel_is_heard(void **state)
 {
 	struct scene *s = *state;

@@ -613,6 +613,12 @@ static const char *echo_four(void *userdata)
 	return NULL;
 }
 
+/*
+ * security row: N14
+ * attack: floods of connections and datagrams on proxied ports
+ * defence: 512 connections, fewer under a low limit of descriptors, who comes beyond waits in the
+ * backlog; 256 UDP sessions, those never answered give way first
+ */
 static void test_bounded_by_descriptors(void **state)
 {
 	struct rlimit old;

@@ -236,6 +236,7 @@ static const char *flood(void *userdata)
 	return wrong;
 }
 
+/* security row: N14 */
 static void test_sessions_are_bounded(void **state)
 {
 	struct scene s;

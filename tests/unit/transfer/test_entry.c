@@ -34,6 +34,7 @@ static void test_clean_names(void **state)
 	}
 }
 
+/* security row: A01 */
 static void test_refused_names(void **state)
 {
 	static const char *const rows[] = {"..",  "../a",   "a/..",    "a/../b",
@@ -44,6 +45,7 @@ static void test_refused_names(void **state)
 		assert_int_equal(entry_clean_name(rows[i], name), -EXDEV);
 }
 
+/* security row: A10 */
 static void test_length_limits(void **state)
 {
 	char raw[2 * ENTRY_NAME_SIZE], name[ENTRY_NAME_SIZE];

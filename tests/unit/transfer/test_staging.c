@@ -61,6 +61,7 @@ static void test_publish(void **state)
 	assert_false(there(s.name));
 }
 
+/* security row: A18 */
 static void test_publish_never_replaces_unasked(void **state)
 {
 	struct staging s;
