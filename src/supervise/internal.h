@@ -67,6 +67,7 @@ struct supervisor {
 	bool has_rolled_back;		/* and nothing became ready since */
 	struct event_timer quiet_timer;
 	struct event_timer state_timer; /* to write again what readers don't find: it was said */
+	bool is_confined;		/* see confine.c: stays so over reboots */
 	bool was_forced;		/* killed on the way to a reboot that was asked for */
 	bool is_stopping;
 	bool wants_no_reboot;	/* stop was asked: a reboot from inside ends the machine too */
@@ -79,6 +80,12 @@ struct supervisor {
 int boot_machine(struct supervisor *s);
 /* Kills what is left and undoes everything of this boot. */
 void boot_undo(struct supervisor *s);
+
+/*
+ * confine.c: gives up, once, what the supervisor of a running machine does not need. -errno: said
+ * why; then the machine must not go on.
+ */
+int confine_supervisor(struct supervisor *s);
 
 /* errors.c: words the failure of an op, once. Returns `error`. */
 int boot_log_failure(const struct supervisor *s, const struct plan_op *op, int error);

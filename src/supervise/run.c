@@ -240,6 +240,8 @@ static int boot_once(struct supervisor *s)
 	mark(s, "started");
 	r = boot_machine(s);
 	if (r >= 0)
+		r = confine_supervisor(s);
+	if (r >= 0)
 		r = watch_boot(s);
 	if (r >= 0) {
 		network_boot(s->network);
