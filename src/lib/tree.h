@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Walks a tree of files by descriptor, depth first, without recursion on the stack and with a
- * bounded number of descriptors at any depth. Quiet. Only for src/lib: others use lib/fs.h.
+ * bounded number of descriptors at any depth. Quiet. lib/fs.h has the walks that are usual.
  */
 #pragma once
 

@@ -15,6 +15,8 @@
 #include "lib/cleanup.h"
 #include "lib/macro.h"
 #include "transfer/decode_pump.h"
+#include "transfer/xz_index.h"
+#include "transfer/xz_jobs.h"
 
 /* Large enough that handing it over costs little. */
 #define PIECE_SIZE ((size_t)512 * 1024)
@@ -117,6 +119,19 @@ static size_t decode_cpu_count(void)
 static size_t decode_budget(size_t cpus)
 {
 	return MIN(MAX(cpus * BUDGET_PER_CPU, BUDGET_MIN), BUDGET_MAX);
+}
+
+/*
+ * The queue, its spare buffers and the piece that is let in when the queue is empty; the decoders
+ * of xz's threads, and one beside them for a block that doesn't fit; the index of an xz file.
+ */
+uint64_t decode_memory_max(void)
+{
+	uint64_t cpus = decode_cpu_count(), budget = decode_budget(cpus);
+	/* A decoder that takes more than half the budget runs beside the threads. */
+	uint64_t jobs = MIN(XZ_JOBS_MEMORY_MAX, cpus * budget / 2);
+
+	return 2 * budget + jobs + XZ_DECODER_MEMORY_MAX + XZ_INDEX_MEMORY_MAX;
 }
 
 int decode_start(struct source *source, struct failure *failure, struct decode **ret)

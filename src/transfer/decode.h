@@ -15,6 +15,9 @@
 
 struct decode;
 
+/* The most memory that decompression takes here, in bytes. */
+uint64_t decode_memory_max(void);
+
 /* Looks at the first bytes and starts the threads. Source and failure must outlive it. */
 int decode_start(struct source *source, struct failure *failure, struct decode **ret);
 /* Next decompressed bytes, valid until the next call. 0 at the end; the failure is worded. */

@@ -15,6 +15,7 @@
 
 struct transfer_stats {
 	_Atomic uint64_t bytes_read;	 /* of the compressed input */
+	_Atomic uint64_t bytes_decoded;	 /* of the archive, decompressed */
 	_Atomic uint64_t bytes_unpacked; /* written to files */
 	_Atomic uint64_t bytes_on_disk;	 /* what du would say, nearly: in blocks of 4 KiB */
 	_Atomic uint64_t entries;

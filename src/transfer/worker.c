@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,8 +19,25 @@
 #include "lib/macro.h"
 #include "transfer/confine.h"
 #include "transfer/decode.h"
+#include "transfer/pending.h"
 #include "transfer/source.h"
 #include "transfer/unpack.h"
+
+#define STACK_SIZE ((size_t)1024 * 1024)
+#define MEMORY_BESIDES (UINT64_C(256) * 1024 * 1024)
+
+/* The decoders', the unpacker's, and some for libarchive and for what the parent had already. */
+static int limit_memory(void)
+{
+	pthread_attr_t attr;
+	int r = -pthread_attr_init(&attr);
+
+	if (r == 0)
+		r = -pthread_attr_setstacksize(&attr, STACK_SIZE);
+	if (r == 0)
+		r = -pthread_setattr_default_np(&attr);
+	return r < 0 ? r : confine_memory(decode_memory_max() + PENDING_BYTES_MAX + MEMORY_BESIDES);
+}
 
 static int worker_confine(const struct worker_input *in, struct worker_shared *shared, pid_t parent)
 {
@@ -33,15 +51,18 @@ static int worker_confine(const struct worker_input *in, struct worker_shared *s
 		r = confine_close_fds(keep, ARRAY_SIZE(keep));
 	if (r == 0)
 		r = confine_drop_capabilities();
-	if (r < 0)
-		return failure_errno(&shared->failure, r, "confine the unpacking process");
-	atomic_store(&shared->confinement, confine_to_tree(in->tree_fd));
-	return 0;
+	if (r == 0)
+		r = limit_memory();
+	if (r == 0) {
+		atomic_store(&shared->confinement, confine_to_tree(in->tree_fd));
+		r = confine_calls();
+	}
+	return r < 0 ? failure_errno(&shared->failure, r, "confine the unpacking process") : 0;
 }
 
 static int worker_unpack(const struct worker_input *in, struct worker_shared *shared)
 {
-	const struct unpack_options options = {in->tree_fd, in->limit_bytes};
+	const struct unpack_options options = {in->tree_fd, in->room, in->room_is_wish};
 	struct source source;
 	struct decode *decode;
 	int r = source_open(&source, in->source_fd, &shared->stats.bytes_read);
