@@ -51,24 +51,14 @@ int child_send_report(int socket, const struct child_report *report, int fd)
 	return sent < 0 ? -errno : 0;
 }
 
-/*
- * A mapped mount has no room for a file of the host's root: what is made there must be made as the
- * guest's user. Taking that file system identity drops the capabilities that override permissions
- * (setfsuid(2)), which the guest's root would have: they are raised again.
+/* Behind a change of ids, which lowers capabilities: capabilities(7), "Effect of user ID changes".
  */
-static int take_identity(struct child_context *context, uint32_t uid, uint32_t gid)
+static int keep_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {};
-	int r;
+	int r = (int)SYS_RESULT(syscall(SYS_capget, &header, data));
 
-	if (context->fs_uid == uid && context->fs_gid == gid)
-		return 0;
-	context->fs_uid = uid;
-	context->fs_gid = gid;
-	(void)syscall(SYS_setfsgid, gid);
-	(void)syscall(SYS_setfsuid, uid);
-	r = (int)SYS_RESULT(syscall(SYS_capget, &header, data));
 	if (r < 0)
 		return r;
 	for (int i = 0; i < 2; i++)
@@ -77,6 +67,22 @@ static int take_identity(struct child_context *context, uint32_t uid, uint32_t g
 	/* A change of ids may let others look into the process, by sysctl fs.suid_dumpable (X03).
 	 */
 	return r < 0 ? r : (int)SYS_RESULT(prctl(PR_SET_DUMPABLE, 0));
+}
+
+/*
+ * A mapped mount has no room for a file of the host's root: what is made there must be made as the
+ * guest's user. Taking that file system identity drops the capabilities that override permissions
+ * (setfsuid(2)), which the guest's root would have: they are raised again.
+ */
+static int take_identity(struct child_context *context, uint32_t uid, uint32_t gid)
+{
+	if (context->fs_uid == uid && context->fs_gid == gid)
+		return 0;
+	context->fs_uid = uid;
+	context->fs_gid = gid;
+	(void)syscall(SYS_setfsgid, gid);
+	(void)syscall(SYS_setfsuid, uid);
+	return keep_capabilities();
 }
 
 /*
@@ -180,6 +186,19 @@ static int hear_supervisor(struct child_context *context)
 	return n < 0 ? -errno : 0;
 }
 
+/*
+ * The effective ids alone: with the real ones the host's root stays what limits of processes and
+ * signals go by, and can come back.
+ */
+static int take_effective_ids(uint32_t uid, uint32_t gid)
+{
+	int r = (int)SYS_RESULT(syscall(SYS_setresgid, -1, gid, -1));
+
+	if (r >= 0)
+		r = (int)SYS_RESULT(syscall(SYS_setresuid, -1, uid, -1));
+	return r < 0 ? r : keep_capabilities();
+}
+
 static pid_t clone_into(struct clone_args *args, int cgroup_fd)
 {
 	if (cgroup_fd >= 0) {
@@ -219,6 +238,29 @@ static int tell_child(int sync)
 	return r == -EPIPE ? 0 : r;
 }
 
+/*
+ * What the machine uses up of inotify instances, namespaces and the like is counted for the user
+ * who made its user namespace: so that is one of the machine's own, and the host's root has its
+ * count for itself.
+ */
+static pid_t clone_as_owner(struct clone_args *args, int cgroup_fd, const struct plan_op *op)
+{
+	pid_t pid;
+	int r;
+
+	if (op->uid == 0 && op->gid == 0)
+		return clone_into(args, cgroup_fd);
+	r = take_effective_ids(op->uid, op->gid);
+	pid = r < 0 ? r : clone_into(args, cgroup_fd);
+	if (pid == 0)
+		return 0;
+	r = take_effective_ids(0, 0);
+	/* Who can't be root again can do nothing else either. */
+	if (r < 0)
+		_exit(1);
+	return pid;
+}
+
 int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *op)
 {
 	int fd = -1;
@@ -232,7 +274,7 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 
 	if (r < 0)
 		return r;
-	pid = clone_into(&args, context->slots[op->in]);
+	pid = clone_as_owner(&args, context->slots[op->in], op);
 	if (pid == 0)
 		be_holder(context);
 	child_leave_netns(context, op);

@@ -63,6 +63,8 @@ struct host_facts {
 	bool has_user_namespace;
 	uint32_t uid_shift; /* 0 without a user namespace */
 	uint32_t uid_range;
+	uint32_t users_maker; /* who makes the user namespace, and has its use of the kernel's
+				 limits counted: uid_shift, or 0 for the host's root */
 
 	char **init_candidates; /* inside: what exists of the places where an init can be */
 	char *init;		/* the first of them with all links resolved, for people */

@@ -66,7 +66,7 @@ void host_plan_namespaces(const struct spec *spec, const struct host_facts *fact
 		 .flags = facts->has_user_namespace ? CLONE_NEWUSER : 0,
 		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
 		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
-		 .out = PLAN_SLOT_HOLDER);
+		 .uid = facts->users_maker, .gid = facts->users_maker, .out = PLAN_SLOT_HOLDER);
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = holder,
 		 .flags = made_by_holder(spec, facts));
 	if (has_new_network(spec))

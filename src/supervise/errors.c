@@ -62,6 +62,9 @@ static const struct hint hints[] = {
 	{PLAN_OP_CLONE_HOLDER, EPERM,
 	 "user namespaces are forbidden here (sysctl kernel.unprivileged_userns_clone, or an outer "
 	 "container): use --private-users=no"},
+	{PLAN_OP_CLONE_HOLDER, EINVAL,
+	 "the machine's users don't exist here, as in an outer container that maps fewer: use "
+	 "--private-users=no"},
 	{PLAN_OP_UNSHARE, ENOSPC,
 	 "the kernel allows no more namespaces: see sysctl user.max_net_namespaces and its like"},
 	{PLAN_OP_UNSHARE, EPERM, "redd needs root for this: run it with sudo"},

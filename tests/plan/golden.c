@@ -164,6 +164,7 @@ static void fill_users(const struct golden *golden, const struct spec *spec,
 		facts->uid_shift = SHIFT;
 	else if (spec->users == SPEC_USERS_FIXED)
 		facts->uid_shift = spec->uid_shift;
+	facts->users_maker = facts->uid_shift;
 	facts->user_name = strdup(golden->flags & ALICE ? "alice" : "root");
 	facts->user_home = strdup(golden->flags & ALICE ? "/home/alice" : "/root");
 	facts->user_shell = strdup("/bin/sh");
