@@ -4,6 +4,8 @@
  * executed. Whatever fails is undone here. Supervisor's side of clone().
  */
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -204,6 +206,28 @@ static int check_alive(struct supervisor *s)
 	return 0;
 }
 
+/*
+ * A child may be held up for ever, by a file system without an answer say: not deaf meanwhile.
+ * -EINTR: said why.
+ */
+static int await_child(struct supervisor *s, int socket)
+{
+	struct pollfd fds[] = {
+		{.fd = s->signal_fd, .events = POLLIN},
+		{.fd = socket, .events = POLLIN},
+	};
+
+	do {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return log_errno(-errno, "wait for the children of machine %s",
+					 s->spec->machine);
+		if (fds[0].revents && supervisor_is_interrupted(s))
+			return log_error(-EINTR, "the start of machine %s was interrupted",
+					 s->spec->machine);
+	} while (!fds[1].revents);
+	return 0;
+}
+
 /* One report over `socket`: 1, 0 at end of file, or -errno: said why. */
 static int hear_child(struct supervisor *s, int socket, enum child_report_type *ret_type)
 {
@@ -211,8 +235,10 @@ static int hear_child(struct supervisor *s, int socket, enum child_report_type *
 	autoclose int fd = -1;
 	size_t fd_count = 0;
 	ssize_t n;
-	int r;
+	int r = await_child(s, socket);
 
+	if (r < 0)
+		return r;
 	/* A child that ended with our word unread: the kernel says so once, its own words follow.
 	 */
 	do
@@ -347,12 +373,14 @@ static void leave_mounts(struct supervisor *s)
 }
 
 /*
- * None of a machine that will not be may be left when what they have is taken down. The holder goes
- * when it hears no word any more; PID 1 is killed by boot_undo(), if it is watched already.
+ * None of a machine that will not be may be left when what they have is taken down. The holder may
+ * be held up by something; PID 1 is killed by boot_undo(), if it is watched already.
  */
 static void dismiss_children(struct supervisor *s)
 {
 	let_holder_go(s);
+	if (s->context.holder_pid > 0)
+		(void)kill(s->context.holder_pid, SIGKILL);
 	if (s->leader_fd >= 0 || s->context.inner_pid <= 0)
 		return;
 	(void)kill(s->context.inner_pid, SIGKILL);
