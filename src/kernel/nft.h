@@ -104,7 +104,10 @@ struct nft_query {
 /* One object: its family and attributes, which live as long as the call. Non-zero ends the dump. */
 typedef int nft_visit(void *context, uint8_t family, const struct nlattr *attributes, size_t size);
 
-/* type: NFT_MSG_GETCHAIN, _GETRULE, _GETSETELEM. What visit returned, 0, or -errno. */
+/*
+ * type: NFT_MSG_GETTABLE, _GETCHAIN, _GETRULE, _GETSETELEM. What visit returned, 0, or -errno;
+ * -EINTR: the rules changed meanwhile, and what was visited is neither the old nor the new.
+ */
 int nft_list(int socket, int type, const struct nft_query *query, nft_visit *visit, void *context);
 
 /* Attributes by type into ret[count]; absent ones are NULL. */

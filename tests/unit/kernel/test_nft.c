@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Messages for the packet filter: their shape, and reading attributes that can't be trusted. */
-#include "check.h"
+#include "fake_netlink.h"
 #include "kernel/nft.h"
 #include "lib/str.h"
 
@@ -160,6 +160,44 @@ static void comments_are_found(void **state)
 	}
 }
 
+#define SOME_TABLE (10 << 8 | NFT_MSG_NEWTABLE)
+
+static int count_object(void *context, uint8_t family, const struct nlattr *attributes, size_t size)
+{
+	(*(int *)context)++;
+	return 0;
+}
+
+/* A ruleset that is half old and half new is none. */
+static void an_interrupted_listing_is_an_error(void **state)
+{
+	struct nft_query all = {};
+	int ends[2], seen = 0;
+
+	fake_netlink_open(ends);
+	fake_netlink_dump(ends[1], SOME_TABLE, 0, 0);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), 0);
+	fake_netlink_dump(ends[1], SOME_TABLE, NLM_F_DUMP_INTR, 0);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), -EINTR);
+	fake_netlink_say(ends[1], SOME_TABLE, NLM_F_MULTI | NLM_F_DUMP_INTR, 0);
+	fake_netlink_dump(ends[1], SOME_TABLE, 0, 0);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), -EINTR);
+	assert_int_equal(seen, 4);
+	fake_netlink_close(ends);
+}
+
+static void a_listing_that_failed_half_way_is_an_error(void **state)
+{
+	struct nft_query all = {};
+	int ends[2], seen = 0;
+
+	fake_netlink_open(ends);
+	fake_netlink_say(ends[1], SOME_TABLE, NLM_F_MULTI, 0);
+	fake_netlink_say(ends[1], NLMSG_DONE, NLM_F_MULTI, -ENOMEM);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), -ENOMEM);
+	fake_netlink_close(ends);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +207,8 @@ int main(void)
 		cmocka_unit_test(attributes_are_found),
 		cmocka_unit_test(broken_attributes_end_the_list),
 		cmocka_unit_test(comments_are_found),
+		cmocka_unit_test(an_interrupted_listing_is_an_error),
+		cmocka_unit_test(a_listing_that_failed_half_way_is_an_error),
 	};
 
 	return cmocka_run_group_tests_name("nft", tests, NULL, NULL);
