@@ -31,6 +31,7 @@ struct firewall_rules {
 	 * Otherwise the listening proxy serves it, as it does ::1. */
 	bool translates_loopback;
 	bool check_source;
+	bool vlans;  /* the link may carry frames with VLAN tags */
 	bool serves; /* the supervisor answers DHCP, router solicitations and DNS on the link */
 	uint8_t guest_mac[ETH_ALEN];
 	struct net_address guest4, guest6; /* leased; none: unknown, not checked */

@@ -291,6 +291,7 @@ void host_firewall_rules(const struct host *host, struct firewall_rules *ret)
 		/* Never on a bridge: whoever else is on it would come to the host's 127.0.0.1. */
 		.translates_loopback = spec->veth && !*network->bridge,
 		.check_source = spec->check_source,
+		.vlans = spec->vlans,
 		.serves = is_redd,
 		.guest4 = checked_address(spec, is_redd, &lease->guest4),
 		.guest6 = checked_address(spec, is_redd, &lease->guest6),
