@@ -117,7 +117,7 @@ static int take_rule(void *context, uint8_t family, const struct nlattr *attribu
 	rule->expressions = copy_nest(of[NFTA_RULE_EXPRESSIONS]);
 	if (!rule->table || !rule->chain || !rule->expressions)
 		return -ENOMEM;
-	nft_rule_comment(of[NFTA_RULE_USERDATA], rule->comment, sizeof(rule->comment));
+	nft_comment(of[NFTA_RULE_USERDATA], rule->comment, sizeof(rule->comment));
 	find_comment(rule->expressions, rule->comment, sizeof(rule->comment));
 	return 0;
 }

@@ -13,7 +13,7 @@
 
 #define RECEIVE_SIZE (64 * 1024) /* the kernel fills at most 32 KiB of a listing at once */
 #define NAME_MAX_SIZE 256
-#define USERDATA_RULE_COMMENT 0
+#define USERDATA_COMMENT 0 /* of rules and of tables */
 
 int nft_open(void)
 {
@@ -304,13 +304,13 @@ uint64_t nft_u64(const struct nlattr *attribute)
 	return be64toh(value);
 }
 
-void nft_rule_comment(const struct nlattr *userdata, char *ret, size_t size)
+void nft_comment(const struct nlattr *userdata, char *ret, size_t size)
 {
 	size_t left;
 	const uint8_t *at = nft_data(userdata, &left);
 
 	ret[0] = '\0';
 	for (; left >= 2 && left >= 2U + at[1]; left -= 2U + at[1], at += 2U + at[1])
-		if (at[0] == USERDATA_RULE_COMMENT)
+		if (at[0] == USERDATA_COMMENT)
 			(void)snprintf(ret, size, "%.*s", at[1], (const char *)at + 2);
 }

@@ -50,7 +50,7 @@ static void messages_are_whole(void **state)
 	struct nft_batch batch = {};
 	uint8_t mask[16] = {0xff};
 
-	nft_add_table(&batch, FAMILY, "t", NFT_TABLE_F_OWNER);
+	nft_add_table(&batch, FAMILY, "t", NFT_TABLE_F_OWNER, "comment");
 	nft_add_chain(&batch, &(struct nft_chain){.family = FAMILY,
 						  .table = "t",
 						  .name = "c",
@@ -65,8 +65,9 @@ static void messages_are_whole(void **state)
 	nft_end_rule(&batch);
 	nft_delete_rule(&batch, &chain, 7);
 	nft_delete_table(&batch, FAMILY, "t");
+	nft_delete_table_by_handle(&batch, FAMILY, 9);
 	assert_int_equal(batch.error, 0);
-	assert_int_equal(count_messages(&batch), 6);
+	assert_int_equal(count_messages(&batch), 7);
 	nft_batch_done(&batch);
 	assert_null(batch.data);
 }
@@ -88,7 +89,7 @@ static void a_batch_without_socket_is_an_error(void **state)
 	struct nft_batch batch = {};
 	int refused;
 
-	nft_add_table(&batch, FAMILY, "t", 0);
+	nft_add_table(&batch, FAMILY, "t", 0, NULL);
 	assert_int_equal(nft_batch_send(-1, &batch, &refused), -EBADF);
 	assert_int_equal(refused, -1);
 	assert_null(batch.data);
@@ -154,7 +155,7 @@ static void comments_are_found(void **state)
 
 		data->nla_len = (uint16_t)(NLA_HDRLEN + rows[i].size);
 		memcpy((char *)data + NLA_HDRLEN, rows[i].bytes, rows[i].size);
-		nft_rule_comment(data, comment, sizeof(comment));
+		nft_comment(data, comment, sizeof(comment));
 		assert_string_equal(comment, rows[i].comment);
 		free(data);
 	}
