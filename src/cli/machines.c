@@ -51,9 +51,14 @@ static void hint_missing(const char *name)
 
 void cli_clean_dead(void)
 {
+	int r = geteuid() == 0 ? machine_clean_dead() : 0;
+
 	/* The directory of a machine is the last that its supervisor gives back. */
-	if (geteuid() != 0 || machine_clean_dead() <= 0)
+	if (r == 0)
 		return;
+	if (r < 0)
+		log_warning_errno(r, "end what killed supervisors left in " MACHINE_RUN_DIR
+				     "; redd clean tries again");
 	host_clean_leftovers();
 	(void)image_clean_leftovers();
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/machines.h"
 #include "cli/nix.h"
 #include "cli/nix_info.h"
 #include "cli/table.h"
@@ -379,6 +380,8 @@ int verb_remove(const struct cli *cli, int argc, char *argv[])
 {
 	int result = 0;
 
+	/* A machine that outlived its supervisor has let go of its image's lock. */
+	cli_clean_dead();
 	for (int i = 1; i < argc; i++) {
 		int r = remove_one(cli, argv[i]);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * After a supervisor that died: its cgroups, published name, files and directory. A name stays
- * claimable all the time: everything happens under the machine's own lock. Must never touch what
- * belongs to a live machine. Host side of clone().
+ * After a supervisor that died: what outlived it is ended; its cgroups, published name, files and
+ * directory are removed. A name stays claimable all the time: everything happens under the
+ * machine's own lock. Must never touch what belongs to a live machine. Host side of clone().
  */
 #include "machine/clean.h"
 
@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -21,11 +23,14 @@
 #include "lib/path.h"
 #include "lib/str.h"
 #include "machine/cgroups.h"
+#include "machine/leader.h"
 #include "machine/registry.h"
 #include "net/names.h"
 
-/* Directories on their way in or out. No machine can have such a name. */
 #define REMOVE_TRIES 10
+/* A process that was killed ends when the kernel is done with what it does for it. */
+#define END_TIMEOUT_MS 5000
+/* Directories on their way in or out. No machine can have such a name. */
 #define HIDDEN_PREFIX ".#"
 
 static const char *const left_behind[] = {"control", "state", "root"};
@@ -41,18 +46,45 @@ static bool is_machine_cgroup(const char *path, const char *name)
 	       (str_has_suffix(path, own) || str_has_suffix(path, service));
 }
 
+/*
+ * A PID 1 may ask not to be killed with its parent. It can neither leave its cgroup, but where
+ * there is none, nor end without all that is in its pid namespace. 0, or -EBUSY: it doesn't end.
+ */
+static int end_leader(const struct machine_state *state)
+{
+	autoleader struct leader leader = {};
+	struct pollfd end;
+
+	if (state->leader <= 1 || leader_open(state, &leader) < 0)
+		return 0;
+	(void)sys_pidfd_send_signal(leader.pidfd, SIGKILL);
+	end = (struct pollfd){.fd = leader.pidfd, .events = POLLIN};
+	return poll(&end, 1, END_TIMEOUT_MS) > 0 ? 0 : -EBUSY;
+}
+
+static int end_machine(const struct machine_state *state, const char *name)
+{
+	autofree char *cgroup = str_printf("/redd/%s", name);
+	int r = cgroup ? end_leader(state) : -ENOMEM;
+	int r2;
+
+	if (r == -ENOMEM)
+		return r;
+	if (state->cgroup && !streq(state->cgroup, cgroup) &&
+	    is_machine_cgroup(state->cgroup, name))
+		(void)cgroups_remove(state->cgroup);
+	r2 = cgroups_remove(cgroup);
+	return r2 < 0 ? r2 : r;
+}
+
 int machine_clean_locked(int dir_fd, const char *name)
 {
 	automachine struct machine_state state = {};
-	autofree char *cgroup = str_printf("/redd/%s", name);
-	int r;
+	int r = machine_state_read(dir_fd, &state);
 
-	if (!cgroup)
-		return -ENOMEM;
-	if (machine_state_read(dir_fd, &state) >= 0 && state.cgroup &&
-	    !streq(state.cgroup, cgroup) && is_machine_cgroup(state.cgroup, name))
-		(void)cgroups_remove(state.cgroup);
-	r = cgroups_remove(cgroup);
+	if (r == -ENOMEM)
+		return r;
+	r = end_machine(&state, name);
 	if (r < 0)
 		return r;
 	net_names_clean(name);

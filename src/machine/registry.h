@@ -105,5 +105,8 @@ int machine_read_boot_id(char **ret);
 /* A pidfd of the leader, verified by start time and boot id; -ESRCH when it is gone. */
 int machine_open_leader(const struct machine_state *state);
 
-/* Removes directories, cgroups and links of dead supervisors. Returns how many, or -errno. */
+/*
+ * Ends what still runs of machines whose supervisors are dead, and removes their directories,
+ * cgroups and names. Returns how many, or -errno: -EBUSY for one that doesn't end.
+ */
 int machine_clean_dead(void);

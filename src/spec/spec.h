@@ -154,6 +154,7 @@ struct spec {
 	size_t name_server_count;
 	bool configure_network; /* host0 gets addresses, routes and names from us */
 	bool check_source;	/* what host0 sends under other addresses is dropped */
+	bool vlans;		/* host0 may send frames with VLAN tags */
 	enum spec_resolv_conf_how resolv_conf_how;
 	enum spec_resolv_conf_what resolv_conf_what;
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+A guest that outlives its supervisor: PID 1 clears its parent-death signal, and the supervisor is killed, by whomever. Until the next
+command the machine is as confined as before; that command ends it first of all.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from helpers import cgroups, frames, trees
+from helpers.netns import network_of
+from helpers.packetfilter import KERNELS
+from helpers.security import row
+from helpers.waiting import wait_until
+
+UDP_PORT = 9999
+# PID 1 that is killed by nobody's death, and three children: of another session, stopped, in a frozen cgroup.
+INIT = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	if (fd >= 0) (void)!write(fd, text, 1);
+}
+
+int main(void)
+{
+	for (int i = 1; i < NSIG; i++) signal(i, SIG_IGN);
+	for (int i = 0; i < 3; i++) {
+		if (fork() != 0) continue;
+		setsid();
+		if (i == 1) kill(getpid(), SIGSTOP);
+		if (i == 2) {
+			mkdir("/sys/fs/cgroup/cold", 0755);
+			put("/sys/fs/cgroup/cold/cgroup.procs", "0");
+			put("/sys/fs/cgroup/cold/cgroup.freeze", "1");
+		}
+		for (;;) pause();
+	}
+	prctl(PR_SET_PDEATHSIG, 0);
+	for (;;) pause();
+}
+"""
+
+
+def is_gone(pid):
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def pids_inside(leader):
+    """All processes of the machine's pid namespace."""
+    namespace, found = os.readlink(f"/proc/{leader}/ns/pid"), set()
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.readlink(f"/proc/{entry}/ns/pid") == namespace:
+                found.add(int(entry))
+        except OSError:
+            pass
+    return found
+
+
+class Orphan:
+    """A machine whose supervisor can be killed, and what the host sees of it."""
+
+    def __init__(self, machine, kernel=()):
+        self.machine, self.redd = machine, machine.redd
+        subprocess.run([*kernel, self.redd.path, "start", str(machine)], timeout=60, check=True)
+        self.supervisor, self.leader = int(machine.property("Supervisor")), machine.leader()
+        self.link = machine.property("NetworkInterface")
+        wait_until(lambda: len(pids_inside(self.leader)) == 4, "its processes run")
+        self.pids = pids_inside(self.leader)
+
+    def lose_supervisor(self):
+        os.kill(self.supervisor, signal.SIGKILL)
+        wait_until(lambda: is_gone(self.supervisor), "the supervisor's end")
+        assert not any(is_gone(pid) for pid in self.pids), "the machine runs on"
+
+    def is_gone(self):
+        return all(is_gone(pid) for pid in self.pids)
+
+    def addresses(self):
+        """Hardware and IPv4 address of host0, then of the host's end."""
+        found = []
+        for enter, name in ((["nsenter", f"--net=/proc/{self.leader}/ns/net"], "host0"), ([], self.link)):
+            done = subprocess.run([*enter, "ip", "-json", "addr", "show", "dev", name], capture_output=True, text=True, check=True)
+            link = json.loads(done.stdout)[0]
+            found += [link["address"], next(info["local"] for info in link["addr_info"] if info["family"] == "inet")]
+        return found
+
+    def reaches_loopback(self):
+        """Whether frames of the guest's making come to a socket of the host's on 127.0.0.1."""
+        assert Path(f"/proc/sys/net/ipv4/conf/{self.link}/route_localnet").read_text() == "1\n", "else the kernel itself drops them"
+        mac, address, host_mac, gate = self.addresses()
+        packets = [(gate, b"good"), ("127.0.0.1", b"bad"), ("127.1.2.3", b"bad"), (gate, b"last")]
+        with network_of(self.leader):
+            near = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        with near, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+            near.bind(("host0", 0))
+            far.bind(("", UDP_PORT))
+            far.settimeout(10)
+            for to, payload in packets:
+                near.send(frames.ether(mac, host_mac, 0x0800, frames.udp(address, to, 9, UDP_PORT, payload)))
+            heard = [far.recv(16)]
+            while heard[-1] != b"last":
+                heard.append(far.recv(16))
+        return b"bad" in heard
+
+
+@pytest.fixture
+def images(machines, tmp_path):
+    """images() is a machine that has such an init, not started."""
+    init = trees.compile_static(INIT, tmp_path / "init")
+
+    def make():
+        machine = machines.claim(machines.fresh_name("o"))
+        trees.make_busybox(machine.root)
+        (machine.root / "sbin").mkdir()
+        shutil.copy(init, machine.root / "sbin/init")
+        Path(f"/etc/systemd/nspawn/{machine}.nspawn").write_text("[Network]\nVirtualEthernet=yes\nPort=45990:80\n")
+        return machine
+
+    return make
+
+
+@pytest.fixture(params=KERNELS)
+def orphan(images, request):
+    return Orphan(images(), KERNELS[request.param])
+
+
+def tables():
+    return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+
+
+@row("X11C", "PID 1 clears its parent-death signal, and the supervisor is killed",
+     "the machine stays as confined until the next command, which ends it before anything else")  # fmt: skip
+def test_an_orphan_stays_confined_and_is_ended_by_the_next_command(orphan):
+    assert not orphan.reaches_loopback()
+    orphan.lose_supervisor()
+    assert not orphan.reaches_loopback()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", 45990), timeout=10)
+    assert not orphan.reaches_loopback(), "also when the kernel has removed what belonged to the supervisor"
+    orphan.redd("list")
+    assert orphan.is_gone() and orphan.link not in os.listdir("/sys/class/net") and "redd-" not in tables()
+    assert not [path for path in cgroups.folders() if str(orphan.machine) in path]
+
+
+@row("X11C")
+@pytest.mark.parametrize("verb", ["status", "stop", "exec", "remove", "clean", "network"])
+def test_whatever_the_next_command_is(images, verb):
+    orphan = Orphan(images())
+    orphan.lose_supervisor()
+    words = {"exec": ["/bin/true"], "clean": None, "network": None}.get(verb, [])
+    orphan.redd.run(verb, *([] if words is None else [orphan.machine, *words]))
+    assert orphan.is_gone() and orphan.link not in os.listdir("/sys/class/net") and "redd-" not in tables()
+
+
+@row("X11C")
+@pytest.mark.parametrize("how", ["another", "itself"])
+def test_a_start_ends_an_orphan_first(images, how):
+    """Its users, its image and its addresses are somebody else's from then on."""
+    orphan = Orphan(images())
+    orphan.lose_supervisor()
+    again = Orphan(orphan.machine if how == "itself" else images())
+    assert orphan.is_gone()
+    assert not again.reaches_loopback()
+    if how == "another":
+        assert str(orphan.machine) not in tables() and orphan.link not in os.listdir("/sys/class/net")
+
+
+@row("X11C")
+def test_an_orphan_that_is_in_no_cgroup_is_ended(images):
+    """As on a host whose kernel has none that redd can use."""
+    orphan = Orphan(images())
+    for pid in orphan.pids:
+        for top in cgroups.hierarchies():
+            (top / "cgroup.procs").write_text(str(pid))
+    orphan.lose_supervisor()
+    orphan.redd("list")
+    assert orphan.is_gone()
