@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interpreter of plans, and the three children it runs in.
+ * The interpreter of plans, and the four children it runs in.
  *
  * The supervisor interprets BEGIN, OPEN, SETUP and BESIDE itself. BEGIN makes the holder, which
  * interprets HOLDER as soon as its users are mapped, beside all that the supervisor prepares, and
  * stays until PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
  * the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a
- * child of the supervisor (CLONE_PARENT) and ends. PID 1 interprets INNER, which ends with exec.
+ * child of the supervisor (CLONE_PARENT) and ends. clone-views makes another such child, which
+ * interprets VIEWS: in the supervisor's mount namespace, but in PID 1's others, it mounts what shows
+ * those. PID 1 interprets INNER, which ends with exec.
  *
  * Code that runs in a child makes system calls only: no allocation, no stdio, no look-ups.
  * tests/child_symbols.py holds it to that.

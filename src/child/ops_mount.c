@@ -355,11 +355,6 @@ int child_op_MASK(struct child_context *context, const struct plan_op *op)
 	return tree < 0 ? tree : cover(tree, target, "", true);
 }
 
-int child_op_OPEN_DIR(struct child_context *context, const struct plan_op *op)
-{
-	return store_fd(context, op, child_open_in_root(context, op, O_PATH | O_DIRECTORY));
-}
-
 int child_op_PROPAGATE(struct child_context *context, const struct plan_op *op)
 {
 	struct mount_attr attr = {.propagation = op->number};

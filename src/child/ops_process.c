@@ -187,9 +187,19 @@ static int keep_only_kill(void)
 
 int child_op_STUB(struct child_context *context, const struct plan_op *op)
 {
-	struct clone_args args = {.exit_signal = SIGCHLD};
+	pid_t second = 2;
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uint64_t)(uintptr_t)&second,
+		.set_tid_size = 1,
+	};
 	pid_t pid = sys_clone3(&args, sizeof(args));
 
+	/* The child that mounted /proc had that number; who may not choose one gets the next. */
+	if (pid == -EPERM) {
+		args.set_tid_size = 0;
+		pid = sys_clone3(&args, sizeof(args));
+	}
 	if (pid > 0) {
 		(void)sys_close_range(0, ~0U, 0);
 		/* Everybody may read /proc/1/cmdline, and a debugger the environment. */

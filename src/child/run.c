@@ -286,15 +286,15 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 	return r < 0 ? r : tell_child(context->holder_sync);
 }
 
-/* What the outer child does, and what came of it: it has the supervisor's memory. */
-struct outer_call {
+/* What a child does that has the supervisor's memory, and what came of it. */
+struct stage_call {
 	struct child_context *context;
 	int result;
 };
 
 static int run_outer(void *argument)
 {
-	struct outer_call *call = argument;
+	struct stage_call *call = argument;
 	struct child_context *context = call->context;
 
 	/* Not this process's: PID 1, which inherits from it, must see when the supervisor ends. */
@@ -312,7 +312,7 @@ static int run_outer(void *argument)
 int child_op_CLONE_OUTER(struct child_context *context, const struct plan_op *op)
 {
 	static _Alignas(16) char stack[OUTER_STACK_SIZE];
-	struct outer_call call = {.context = context, .result = -ECANCELED};
+	struct stage_call call = {.context = context, .result = -ECANCELED};
 	pid_t pid =
 		clone(run_outer, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &call);
 
@@ -320,6 +320,61 @@ int child_op_CLONE_OUTER(struct child_context *context, const struct plan_op *op
 		return -errno;
 	context->outer_pid = pid;
 	return call.result < 0 ? call.result : context->watch_inner(context, context->inner_pid);
+}
+
+static int run_views(void *argument)
+{
+	struct stage_call *call = argument;
+
+	call->result = child_run_stage(call->context, PLAN_STAGE_VIEWS);
+	return 0;
+}
+
+/*
+ * What a procfs shows is the PID namespace of who mounts it, which only a child can enter; and
+ * whoever mounts in the supervisor's mount namespace must have its privilege: PID 1 has not. The
+ * child has the supervisor's memory and descriptors, and goes wherever the plan has it go.
+ */
+static int call_views(struct stage_call *call)
+{
+	static _Alignas(16) char stack[OUTER_STACK_SIZE];
+	pid_t pid = clone(run_views, stack + sizeof(stack),
+			  CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, call);
+
+	if (pid < 0)
+		return -errno;
+	/* At once: until then the guest's PID namespace has it. */
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return call->result;
+}
+
+int child_op_CLONE_VIEWS(struct child_context *context, const struct plan_op *op)
+{
+	struct stage_call call = {.context = context, .result = -ECANCELED};
+	autoclose int home = sys_pidfd_open(getpid(), 0);
+	int r;
+
+	if (home < 0)
+		return home;
+	r = (int)SYS_RESULT(setns(context->slots[op->in], CLONE_NEWPID));
+	if (r < 0)
+		return r;
+	r = call_views(&call);
+	/* The supervisor's later children are none of the guest's. */
+	if (setns(home, CLONE_NEWPID) < 0)
+		_exit(1);
+	return r;
+}
+
+int child_op_HAND_OVER(struct child_context *context, const struct plan_op *op)
+{
+	return tell_child(context->supervisor_sync);
+}
+
+int child_op_AWAIT_MOUNTS(struct child_context *context, const struct plan_op *op)
+{
+	return hear_supervisor(context);
 }
 
 int child_op_AWAIT(struct child_context *context, const struct plan_op *op)

@@ -76,6 +76,16 @@ int host_prepare(struct host *host)
 	return 0;
 }
 
+/* Whatever the subjects put in place: PID 1 gets it when the last of it stands. */
+static void plan_handing_over(struct plan *plan)
+{
+	const enum plan_stage setup = PLAN_STAGE_SETUP;
+
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_OUTER, .stage = setup, .out = PLAN_SLOT_LEADER);
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_VIEWS, .stage = setup, .in = PLAN_SLOT_LEADER);
+	PLAN_ADD(plan, .kind = PLAN_OP_HAND_OVER, .stage = setup);
+}
+
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret)
 {
 	const enum plan_stage beside = PLAN_STAGE_BESIDE;
@@ -86,8 +96,7 @@ int host_plan(const struct spec *spec, const struct host_facts *facts, struct pl
 	for (size_t i = 0; i < host_module_count; i++)
 		if (host_modules[i]->plan)
 			host_modules[i]->plan(spec, facts, &plan);
-	/* Whatever the subjects put in place: PID 1 is made when the last of it stands. */
-	PLAN_ADD(&plan, .kind = PLAN_OP_CLONE_OUTER, .stage = PLAN_STAGE_SETUP);
+	plan_handing_over(&plan);
 	/* What guards PID 1 from its exec on only is put up while it makes its own mounts. */
 	if (facts->has_bpf_devices || facts->has_v1_devices)
 		PLAN_ADD(&plan, .kind = PLAN_OP_HOST, .stage = beside, .path = "cgroup",

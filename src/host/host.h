@@ -113,6 +113,8 @@ struct host_facts {
 	bool resolv_has_source;	  /* the host's file is in its slot */
 	bool resolv_is_read_only; /* nothing can be written to the tree */
 
+	const char *sysctl_of_host; /* below /proc: not of a network namespace, or NULL; static */
+
 	struct host_network network;
 };
 
@@ -146,6 +148,15 @@ struct host {
 
 /* Changes of ephemeral machines, on disk; a directory that a crash left is removed by the next. */
 #define HOST_SCRATCH_DIR "/var/lib/redd/ephemeral"
+
+/* In /run/host: what a container inside needs and nobody may enter, see apivfs.c. */
+#define HOST_WHOLE_DIR "whole"
+
+/*
+ * The host's root is a user of the machine, so that the kernel's checks for that user give way: it
+ * has no users of its own, or a range that begins at 0. Pure.
+ */
+bool host_root_is_a_user(const struct host_facts *facts);
 
 /* A network of nothing but loopback has none: the holder makes it. Pure. */
 bool host_network_has_work(const struct spec *spec);

@@ -94,8 +94,7 @@ static void plan_tree(const struct spec *spec, const struct host_facts *facts, s
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = tree,
 			 .ns = PLAN_SLOT_USERNS, .flags = AT_RECURSIVE);
 	PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = tree,
-		 .number = (is_read_only ? MOUNT_ATTR_RDONLY : 0) |
-			   (facts->has_user_namespace ? 0 : MOUNT_ATTR_NODEV));
+		 .number = (is_read_only ? MOUNT_ATTR_RDONLY : 0) | MOUNT_ATTR_NODEV);
 	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH_HOST, .stage = PLAN_STAGE_SETUP, .in = tree,
 		 .at = PLAN_SLOT_CWD,
 		 .path = plan_printf(plan, MACHINE_RUN_DIR "/%s/root", spec->machine));
@@ -108,7 +107,7 @@ static void plan_overlay(const struct spec *spec, const struct host_facts *facts
 	/* volatile: its unmount must not write back what is thrown away. */
 	PLAN_ADD(plan, .kind = PLAN_OP_OVERLAY, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_MAPPED,
 		 .source = plan_printf(plan, HOST_SCRATCH_DIR "/%s", facts->scratch_name),
-		 .data = "volatile", .flags = facts->has_user_namespace ? 0 : MOUNT_ATTR_NODEV,
+		 .data = "volatile", .flags = MOUNT_ATTR_NODEV,
 		 .out = PLAN_SLOT_ROOT);
 	if (spec->read_only)
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP,
@@ -140,13 +139,16 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 			  (made_by_holder(spec, facts) & ~(uint64_t)CLONE_NEWCGROUP));
 	PLAN_ADD(plan, .kind = PLAN_OP_FCHDIR, .stage = outer, .in = PLAN_SLOT_ROOT);
 	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer,
-		 .flags = CLONE_NEWNS | CLONE_NEWPID, .in = inner_cgroup(facts));
+		 .flags = CLONE_NEWPID, .in = inner_cgroup(facts));
 	if (facts->has_cgroup)
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = inner, .in = PLAN_SLOT_CGROUPNS,
 			 .flags = CLONE_NEWCGROUP);
 	if (facts->has_user_namespace)
 		PLAN_ADD(plan, .kind = PLAN_OP_BECOME_ROOT, .stage = inner);
 	PLAN_ADD(plan, .kind = PLAN_OP_PDEATHSIG, .stage = inner);
+	/* Not before all mounts stand: the copy is what locks them. */
+	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT_MOUNTS, .stage = inner);
+	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = inner, .flags = CLONE_NEWNS);
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = inner, .number = MS_PRIVATE);
 	PLAN_ADD(plan, .kind = PLAN_OP_REBASE, .stage = inner, .out = PLAN_SLOT_ROOT);
 }

@@ -153,6 +153,8 @@ static int watch_inner(struct child_context *context, pid_t inner)
 	host_set_slot(&s->host, PLAN_SLOT_SYNC, -1);
 	s->leader = s->host.leader_pid = inner;
 	s->leader_fd = sys_pidfd_open(inner, 0);
+	if (s->leader_fd >= 0)
+		host_set_slot(&s->host, PLAN_SLOT_LEADER, fcntl(s->leader_fd, F_DUPFD_CLOEXEC, 3));
 	let_holder_go(s);
 	/* A caller that the kernel spares when memory runs out is no reason to spare the machine.
 	 */
