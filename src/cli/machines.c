@@ -55,7 +55,7 @@ void cli_clean_dead(void)
 	if (geteuid() != 0 || machine_clean_dead() <= 0)
 		return;
 	host_clean_leftovers();
-	(void)image_clean_leftovers();
+	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 }
 
 int cli_find_machine(const char *name, struct machine_state *ret)
