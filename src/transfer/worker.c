@@ -23,7 +23,6 @@
 #include "transfer/source.h"
 #include "transfer/unpack.h"
 
-#define LIBARCHIVE_GAVE_UP 3
 #define STACK_SIZE ((size_t)1024 * 1024)
 /* libarchive's: a sparse map of two million pieces. And what the parent had. */
 #define MEMORY_BESIDES (UINT64_C(128) * 1024 * 1024)
@@ -145,8 +144,8 @@ int worker_finish(struct worker *w)
 				  WTERMSIG(status), strsignal(WTERMSIG(status)));
 		(void)failure_hint(f, "signal 9 often means that memory ran out: see dmesg");
 	}
-	/* That is how libarchive ends when it gets no memory, and says so to nobody. */
-	if (WIFEXITED(status) && WEXITSTATUS(status) == LIBARCHIVE_GAVE_UP) {
+	/* We always have words; libarchive ends the process without any where it gets no memory. */
+	if (WIFEXITED(status) && !atomic_load(&f->claimed)) {
 		(void)failure_set(f, -ENOMEM, "reading it takes more memory than an archive may");
 		(void)failure_hint(f, "the archive may be hostile; nothing was imported");
 	}
