@@ -60,7 +60,7 @@ void cli_clean_dead(void)
 		log_warning_errno(r, "end what killed supervisors left in " MACHINE_RUN_DIR
 				     "; redd clean tries again");
 	host_clean_leftovers();
-	(void)image_clean_leftovers();
+	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 }
 
 int cli_find_machine(const char *name, struct machine_state *ret)

@@ -15,13 +15,18 @@
 #include "machine/registry.h"
 #include "transfer/transfer.h"
 
+static int clean_images(void)
+{
+	return image_clean_leftovers(UINT64_MAX);
+}
+
 static int clean_imports(void)
 {
 	autoclose int pool = open(IMAGE_POOL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (pool < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return transfer_clean_leftovers(pool);
+	return transfer_clean_leftovers(pool, UINT64_MAX);
 }
 
 static const struct cleaner {
@@ -31,8 +36,7 @@ static const struct cleaner {
 } cleaners[] = {
 	{machine_clean_dead, "what killed supervisors left in " MACHINE_RUN_DIR,
 	 "what a killed machine left", "what killed machines left"},
-	{image_clean_leftovers, "what was left of images", "a leftover of an image",
-	 "leftovers of images"},
+	{clean_images, "what was left of images", "a leftover of an image", "leftovers of images"},
 	{clean_imports, "what killed imports left in " IMAGE_POOL, "an unfinished import",
 	 "unfinished imports"},
 };

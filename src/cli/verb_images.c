@@ -118,14 +118,14 @@ static void hint_unmeasured(const struct cli *cli, const struct image_list *list
 			 unknown);
 }
 
-/* Whatever was killed, import or removal: the next command takes its rest away. */
+/* Whatever was killed, import or removal: the next commands take its rest away, bit by bit. */
 static void clean_leftovers(void)
 {
 	autoclose int pool_fd = open(IMAGE_POOL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)image_clean_leftovers();
+	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 	if (pool_fd >= 0)
-		(void)transfer_clean_leftovers(pool_fd);
+		(void)transfer_clean_leftovers(pool_fd, IMAGE_CLEAN_SHORT_US);
 }
 
 static struct table *make_table(const struct image_list *list)

@@ -22,13 +22,19 @@
 #include "lib/cleanup.h"
 #include "lib/macro.h"
 
-/* A sanitizer's shadow counts as memory in use. */
+/* A sanitizer's shadow counts as memory in use, and it has something to say. */
 #ifdef __SANITIZE_ADDRESS__
 #define HAS_SHADOW_MEMORY
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define HAS_SHADOW_MEMORY
 #endif
+#endif
+
+#ifdef HAS_SHADOW_MEMORY
+#define LAST_STDIO 1
+#else
+#define LAST_STDIO 2
 #endif
 
 #ifndef LANDLOCK_CREATE_RULESET_VERSION
@@ -64,7 +70,7 @@ static int close_stdio(const int *keep, unsigned count)
 
 	if (null < 0)
 		return -errno;
-	for (int fd = 0; fd < 2; fd++) {
+	for (int fd = 0; fd <= LAST_STDIO; fd++) {
 		bool kept = false;
 
 		for (unsigned i = 0; i < count; i++)
@@ -121,7 +127,7 @@ int confine_memory(uint64_t bytes)
 	struct rlimit limit;
 
 #ifdef HAS_SHADOW_MEMORY
-	return 0;
+	return -EOPNOTSUPP;
 #endif
 	if (getrlimit(RLIMIT_DATA, &limit) < 0)
 		return -errno;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /*
- * Closes all descriptors but those in `keep` and 2; 0 and 1 become /dev/null unless kept. To be
+ * Closes all descriptors but those in `keep`; 0, 1 and 2 become /dev/null unless kept. To be
  * called before threads exist. 0 or -errno.
  */
 int confine_close_fds(const int *keep, unsigned count);
@@ -17,7 +17,10 @@ int confine_close_fds(const int *keep, unsigned count);
 /* Dies with the parent; makes no core; ignores the signals that are the parent's to act on. */
 int confine_process(int parent_pid);
 
-/* Allocations beyond that many bytes fail. 0 or -errno. */
+/*
+ * Allocations beyond that many bytes fail. 0, -EOPNOTSUPP in a build whose sanitizer takes far
+ * more, or -errno.
+ */
 int confine_memory(uint64_t bytes);
 
 /* Drops every capability but those for making files, from all sets, and sets no_new_privs. */

@@ -15,15 +15,14 @@
 
 struct decode;
 
-/* The most memory that decompression takes here, in bytes. */
-uint64_t decode_memory_max(void);
-
 /* Looks at the first bytes and starts the threads. Source and failure must outlive it. */
 int decode_start(struct source *source, struct failure *failure, struct decode **ret);
 /* Next decompressed bytes, valid until the next call. 0 at the end; the failure is worded. */
 ssize_t decode_next(struct decode *d, const void **ret);
 /* "xz", …, or "" for an input that is not compressed. */
 const char *decode_format_name(const struct decode *d);
+/* The most memory that it takes, in bytes, with threads of 1 MiB of stack. */
+uint64_t decode_memory_max(const struct decode *d);
 /* Stops the threads wherever they are. */
 void decode_free(struct decode *d);
 static inline void decode_freep(struct decode **d)

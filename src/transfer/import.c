@@ -15,11 +15,14 @@
 #include "image/image.h"
 #include "image/lock.h"
 #include "image/name.h"
+#include "image/remove.h"
 #include "image/usage.h"
+#include "image/way.h"
 #include "kernel/sys.h"
 #include "lib/fs.h"
 #include "lib/macro.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "log/log.h"
 #include "transfer/progress.h"
 #include "transfer/staging.h"
@@ -93,9 +96,11 @@ static int import_open_pool(struct import *i)
 	i->pool_fd = open(i->pool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (i->pool_fd < 0)
 		return log_errno(-errno, "open the image pool %s", i->pool);
-	r = transfer_clean_leftovers(i->pool_fd);
-	if (r < 0)
+	image_close_pool(i->pool);
+	r = transfer_clean_leftovers(i->pool_fd, IMAGE_CLEAN_SHORT_US);
+	if (r < 0 && r != -ETIME)
 		log_warning_errno(r, "remove what a killed import left in %s", i->pool);
+	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 	return 0;
 }
 
@@ -437,9 +442,11 @@ int transfer_import_tar(const struct import_request *request)
 	return 0;
 }
 
-int transfer_clean_leftovers(int pool_fd)
+int transfer_clean_leftovers(int pool_fd, uint64_t budget_us)
 {
-	int r = staging_clean_leftovers(pool_fd);
+	uint64_t deadline_us =
+		budget_us == UINT64_MAX ? UINT64_MAX : time_monotonic_us() + budget_us;
+	int r = staging_clean_leftovers(pool_fd, deadline_us);
 
 	if (r > 0)
 		log_debug("removed %d unfinished imports", r);

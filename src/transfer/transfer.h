@@ -41,6 +41,7 @@ int transfer_import_tar(const struct import_request *request);
 
 /*
  * Removes what dead importers left in the pool. Imports that run now are left alone. Quiet but for
- * a debug line. The number removed, or -errno of the first failure.
+ * a debug line. The number removed, or -errno of the first failure: -ETIME when `budget_us`
+ * (UINT64_MAX: no limit) was not enough, and the next command goes on.
  */
-int transfer_clean_leftovers(int pool_fd);
+int transfer_clean_leftovers(int pool_fd, uint64_t budget_us);

@@ -261,6 +261,7 @@ static int unpack_locate(struct unpack *u, struct item *it)
 	uint64_t before = u->tree.made;
 	int r = tree_locate(&u->tree, it->name, &it->place);
 
+	stats_add(&u->stats->parents, u->tree.made - before);
 	for (uint64_t made = u->tree.made - before; made > 0; made--)
 		if (room_take_inode(&u->room, STATS_DISK_BLOCK) < 0)
 			return room_refused(u, it);

@@ -25,7 +25,8 @@ int watch_check(pid_t pid, const struct transfer_stats *stats)
 		return 0;
 	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000 >
 			       watch_allowed_us(atomic_load(&stats->bytes_decoded),
-						atomic_load(&stats->entries))
+						atomic_load(&stats->entries) +
+							atomic_load(&stats->parents))
 		       ? -ETIME
 		       : 0;
 }

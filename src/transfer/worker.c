@@ -24,19 +24,17 @@
 #include "transfer/unpack.h"
 
 #define STACK_SIZE ((size_t)1024 * 1024)
-#define MEMORY_BESIDES (UINT64_C(256) * 1024 * 1024)
+/* libarchive's: a sparse map of two million pieces. And what the parent had. */
+#define MEMORY_BESIDES (UINT64_C(128) * 1024 * 1024)
 
-/* The decoders', the unpacker's, and some for libarchive and for what the parent had already. */
-static int limit_memory(void)
+static int use_small_stacks(void)
 {
 	pthread_attr_t attr;
 	int r = -pthread_attr_init(&attr);
 
 	if (r == 0)
 		r = -pthread_attr_setstacksize(&attr, STACK_SIZE);
-	if (r == 0)
-		r = -pthread_setattr_default_np(&attr);
-	return r < 0 ? r : confine_memory(decode_memory_max() + PENDING_BYTES_MAX + MEMORY_BESIDES);
+	return r < 0 ? r : -pthread_setattr_default_np(&attr);
 }
 
 static int worker_confine(const struct worker_input *in, struct worker_shared *shared, pid_t parent)
@@ -52,7 +50,7 @@ static int worker_confine(const struct worker_input *in, struct worker_shared *s
 	if (r == 0)
 		r = confine_drop_capabilities();
 	if (r == 0)
-		r = limit_memory();
+		r = use_small_stacks();
 	if (r == 0) {
 		atomic_store(&shared->confinement, confine_to_tree(in->tree_fd));
 		r = confine_calls();
@@ -70,10 +68,17 @@ static int worker_unpack(const struct worker_input *in, struct worker_shared *sh
 	if (r < 0)
 		return failure_errno(&shared->failure, r, "read the archive");
 	r = decode_start(&source, &shared->failure, &decode);
-	if (r == 0) {
-		r = unpack_tree(decode, &options, &shared->stats, &shared->failure);
-		decode_free(decode);
+	if (r < 0) {
+		source_done(&source);
+		return r;
 	}
+	r = confine_memory(decode_memory_max(decode) + PENDING_BYTES_MAX + MEMORY_BESIDES);
+	if (r < 0 && r != -EOPNOTSUPP)
+		(void)failure_errno(&shared->failure, r,
+				    "limit the memory of the unpacking process");
+	else
+		r = unpack_tree(decode, &options, &shared->stats, &shared->failure);
+	decode_free(decode);
 	source_done(&source);
 	return r;
 }
@@ -138,6 +143,11 @@ int worker_finish(struct worker *w)
 		(void)failure_set(f, -EIO, "the unpacking process was killed by signal %d (%s)",
 				  WTERMSIG(status), strsignal(WTERMSIG(status)));
 		(void)failure_hint(f, "signal 9 often means that memory ran out: see dmesg");
+	}
+	/* We always have words; libarchive ends the process without any where it gets no memory. */
+	if (WIFEXITED(status) && !atomic_load(&f->claimed)) {
+		(void)failure_set(f, -ENOMEM, "reading it takes more memory than an archive may");
+		(void)failure_hint(f, "the archive may be hostile; nothing was imported");
 	}
 	(void)failure_set(f, -EIO, "the unpacking process failed");
 	/* What a confined process says is bytes, not facts: only a negative number is an error. */
