@@ -11,11 +11,15 @@
 #include "image/image.h"
 #include "image/remove.h"
 #include "lib/fd.h"
+#include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
 #include "machine/addresses.h"
 #include "machine/control.h"
 #include "machine/registry.h"
+
+#define CALL_TRIES 250
+#define CALL_PAUSE_US (20 * 1000)
 
 static const char *nearest_running(const char *name, struct machine_state *list, size_t count)
 {
@@ -65,10 +69,19 @@ void cli_clean_dead(void)
 
 int cli_find_machine(const char *name, struct machine_state *ret)
 {
-	int r = machine_find(name, ret);
+	int dir = cli_open_machine(name, ret);
+
+	if (dir >= 0)
+		(void)close(dir);
+	return MIN(dir, 0);
+}
+
+int cli_open_machine(const char *name, struct machine_state *ret)
+{
+	int r = machine_open(name, ret);
 
 	if (r >= 0)
-		return 0;
+		return r;
 	cli_clean_dead();
 	if (r != -ESRCH)
 		return log_errno(r, "look up machine %s", name);
@@ -85,19 +98,49 @@ static int say_remote(const char *machine, const char *method, const char *error
 			 error);
 }
 
-int cli_call_supervisor(const char *machine, const char *method, struct json_object *parameters)
+int cli_say_ended(const char *machine)
+{
+	return log_error(-ESRCH, "machine %s has ended meanwhile", machine);
+}
+
+/* One try. -ESRCH: nobody listens, -ECONNRESET or -EPIPE: nobody answers. */
+static int call_once(int machine_dir, const char *method, struct json_object *parameters,
+		     char **ret_error)
 {
 	struct json_object *reply = NULL;
-	autofree char *error = NULL;
-	autoclose int fd = control_connect(machine);
-	int r = fd < 0 ? fd : control_call(fd, method, parameters, &reply, &error);
+	autoclose int fd = control_connect(machine_dir);
+	int r = fd < 0 ? fd : control_call(fd, method, parameters, &reply, ret_error);
 
-	json_object_put(parameters);
 	json_object_put(reply);
+	return r;
+}
+
+/*
+ * A supervisor listens shortly after it can be found, and no more shortly before its end: both pass
+ * while we wait.
+ */
+int cli_call_supervisor(int machine_dir, const char *machine, const char *method,
+			struct json_object *parameters)
+{
+	autofree char *error = NULL;
+	int r = -ESRCH;
+
+	for (int i = 0; i < CALL_TRIES; i++) {
+		r = call_once(machine_dir, method, parameters, &error);
+		if (r != -ESRCH && r != -ECONNRESET && r != -EPIPE)
+			break;
+		if (!machine_is_alive(machine_dir)) {
+			json_object_put(parameters);
+			return -ESRCH;
+		}
+		(void)usleep(CALL_PAUSE_US);
+	}
+	json_object_put(parameters);
 	if (r == -EREMOTE && error)
 		return say_remote(machine, method, error);
-	/* Between our look and the call it may have ended: the wish has come true then. */
-	return r < 0 ? log_errno(r, "call the supervisor of machine %s", machine) : 0;
+	return r < 0 ? log_errno(r == -ESRCH ? -EBUSY : r, "call the supervisor of machine %s",
+				 machine)
+		     : 0;
 }
 
 int cli_for_each(const struct cli *cli, int argc, char *argv[],

@@ -288,11 +288,9 @@ static int signal_tree(int cgroup_fd, int signal, unsigned depth)
 	return r;
 }
 
-int cgroups_signal(const char *path, int signal)
+int cgroups_signal(int cgroup_fd, int signal)
 {
-	autoclose int fd = cgroups_open(path);
-
-	return fd < 0 ? fd : signal_tree(fd, signal, 0);
+	return signal_tree(cgroup_fd, signal, 0);
 }
 
 static int remove_one(int parent_fd, const char *name, bool unified)

@@ -23,8 +23,8 @@ int cgroups_for_each_v1(cgroups_v1_fn fn, void *userdata);
 int cgroups_open(const char *path);
 /* The processes directly in a cgroup; 0 is one of another pid namespace. The caller frees. */
 int cgroups_read_pids(int cgroup_fd, pid_t **ret, size_t *ret_count);
-/* Sends a signal to each process in PATH of the cgroup2 tree and below. 0, -ENOENT. */
-int cgroups_signal(const char *path, int signal);
+/* Sends a signal to each process in a cgroup and below. 0 or -errno. */
+int cgroups_signal(int cgroup_fd, int signal);
 
 /* Opens (makes) the cgroup2 leaf PATH/enter where entering processes are born. */
 int cgroups_open_enter(const char *path);

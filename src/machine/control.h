@@ -31,8 +31,13 @@ struct json_object;
 #define CONTROL_MESSAGE_MAX 65536
 #define CONTROL_INTERFACE "io.redd.Machine"
 
-/* Client side. A connected socket, -ESRCH when the machine has no supervisor, or -errno. Quiet. */
-int control_connect(const char *machine);
+/*
+ * Client side. A socket that is connected to the supervisor of this directory (machine_open()), and
+ * to no other. -ESRCH when it does not listen: not yet, or not any more. Or -errno. Quiet.
+ */
+int control_connect(int machine_dir);
+/* A pidfd of who listens at the other end, or -errno; its lock must be looked at afterwards. */
+int control_open_server(int socket);
 /* One call, one reply. `method` is "PowerOff" or a full name ("org.varlink.service.GetInfo");
  * AttachConsole gets its "upgrade". The call blocks until the reply. `parameters` may be NULL
  * (borrowed). *ret_reply is the reply's parameters (json_object_put). -EREMOTE for a Varlink error,

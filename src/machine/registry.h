@@ -7,7 +7,9 @@
  *   control  Varlink socket, see machine/control.h
  *   root     mount point, used in the supervisor's own mount namespace only
  *
- * A directory whose lock is free is what a crash left behind: machine_clean_dead() removes it.
+ * A directory whose lock is free is what a crash left behind: machine_clean_dead() removes it. No
+ * machine ever takes over the directory of another, so an open one stands for one machine, from its
+ * start to its end, whoever has the name later.
  * Liveness of the leader is (pid, start time, boot id), never a bare pid (X08).
  */
 #pragma once
@@ -87,6 +89,14 @@ int machine_claim(const char *name, int *ret_lock_fd);
 int machine_release(const char *name, int dir_fd);
 
 /*
+ * Reads a live machine, and returns its directory, by which it can be named from now on. Otherwise
+ * as machine_find().
+ */
+int machine_open(const char *name, struct machine_state *ret);
+/* Does the machine of this directory still live? Its supervisor holds the lock until the last. */
+bool machine_is_alive(int dir_fd);
+
+/*
  * Reads a live machine. -ESRCH when there is none of that name (dead leftovers are none). Quiet.
  * Between the claim and the first machine_state_write() only name and phase are known.
  */
@@ -95,8 +105,9 @@ int machine_find(const char *name, struct machine_state *ret);
 int machine_list(struct machine_state **ret, size_t *ret_count);
 void machine_list_free(struct machine_state *list, size_t count);
 
-/* Waits until the supervisor of that name has let go of its lock. 0, also when there is none. */
-int machine_wait_end(const char *name);
+/* Waits until the supervisor of this directory has let go of its lock: never for a later machine
+ * of the same name. 0, or -errno. */
+int machine_wait_end(int dir_fd);
 
 /* Fills supervisor's view of a leader: start time of a process (field 22), and this boot's id. */
 int machine_read_starttime(pid_t pid, uint64_t *ret);

@@ -117,8 +117,7 @@ int notify_watch(struct supervisor *s);
 void notify_unwatch(struct supervisor *s);
 
 /* control.c */
-int control_server_new(struct supervisor *s, struct control_server **ret);
-void control_server_free(struct control_server *server);
+int control_open(struct supervisor *s, struct control_server **ret);
 
 /* stop.c */
 int stop_ask(struct supervisor *s, uint64_t timeout_us);

@@ -22,6 +22,7 @@
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
+#include "supervise/control_server.h"
 #include "supervise/internal.h"
 #include "supervise/network.h"
 
@@ -398,7 +399,7 @@ int supervisor_open_to_others(struct supervisor *s)
 		return 0;
 	r = machine_read_boot_id(&s->state.boot_id);
 	return r < 0 ? log_errno(r, "read the id of this boot of the host")
-		     : control_server_new(s, &s->control);
+		     : control_open(s, &s->control);
 }
 
 /* When others see that the machine has ended. */

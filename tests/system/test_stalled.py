@@ -284,7 +284,7 @@ def test_paste_into_console(redd, box, mode):
     # Not before somebody is there: the back-scroll would show "ready" to whoever comes.
     (box.root / "sbin/init").write_text(f"#!/bin/sh\nuntil read -r go; do sleep 0.1; done\n/reader {mode} {len(paste)}\nexec sleep 1000\n")
     (box.root / "sbin/init").chmod(0o755)
-    redd("start", "--notify-ready=no", box)
+    redd("start", box)
     seen = paste_into([redd.path, "-q", "console", str(box)], paste, first=b"go\r")
     assert f"got {len(paste)} sum {checksum(paste)} end".encode() in seen, seen[-200:]
     redd("terminate", box)

@@ -262,12 +262,12 @@ static void test_claims_race(void **unused)
 static void test_wait_for_the_end(void **unused)
 {
 	int ready[2];
+	automachine struct machine_state found = {};
 	int dir, lock, status;
 	char byte;
 	pid_t pid;
 
 	need_private();
-	assert_int_equal(machine_wait_end("nobody"), 0);
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	pid = fork();
 	if (pid == 0) {
@@ -277,12 +277,44 @@ static void test_wait_for_the_end(void **unused)
 		_exit(machine_release("web", dir) < 0);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(machine_wait_end("web"), 0);
+	dir = machine_open("web", &found);
+	assert_true(dir >= 0);
+	assert_true(machine_is_alive(dir));
+	assert_int_equal(machine_wait_end(dir), 0);
+	assert_false(machine_is_alive(dir));
+	(void)close(dir);
 	assert_int_equal(access(MACHINE_RUN_DIR "/web", F_OK), -1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	(void)close(ready[0]);
 	(void)close(ready[1]);
+}
+
+/*
+ * security row: S10F
+ * Who waits for a machine does not wait for the next of that name, not even where the first was
+ * killed and its directory was left.
+ */
+static void test_next_machine_is_another(void **unused)
+{
+	automachine struct machine_state state = example(), found = {};
+	autoclose int first = -1, dir = -1, lock = -1, next = -1, next_lock = -1;
+
+	need_private();
+	dir = machine_claim("web", &lock);
+	assert_int_equal(machine_state_write(dir, &state), 0);
+	first = machine_open("web", &found);
+	assert_true(first >= 0);
+	assert_true(machine_is_alive(first));
+	assert_int_equal(close(take_fd(&lock)), 0); /* kill -9 */
+	next = machine_claim("web", &next_lock);
+	assert_true(next >= 0);
+	assert_true(machine_is_alive(next));
+	assert_false(machine_is_alive(first));
+	(void)alarm(20);
+	assert_int_equal(machine_wait_end(first), 0);
+	(void)alarm(0);
+	assert_int_equal(machine_release("web", next), 0);
 }
 
 /* security row: X08 */
@@ -348,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_list_is_sorted),
 		cmocka_unit_test(test_claims_race),
 		cmocka_unit_test(test_wait_for_the_end),
+		cmocka_unit_test(test_next_machine_is_another),
 		cmocka_unit_test(test_leader_is_verified),
 		cmocka_unit_test(test_dead_cgroups_are_killed),
 	};
