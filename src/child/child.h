@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/path.h"
 #include "plan/plan.h"
 
 /*
@@ -81,6 +82,14 @@ typedef int (*child_op_fn)(struct child_context *context, const struct plan_op *
 	int child_op_##id(struct child_context *context, const struct plan_op *op);
 #include "plan/ops.def"
 #undef OP
+
+/* Makes what `op` asks for; 0 or -errno. */
+typedef int (*child_make_fn)(struct child_context *context, const struct plan_op *op,
+			     struct path_making how);
+/* Supervisor only: has it made with the rights of the guest's root alone, on any mount. */
+int child_make_as_guest(struct child_context *context, const struct plan_op *op, child_make_fn fn);
+/* For good: becomes root of the namespace in the USERNS slot, with no right beyond it. */
+int child_become_guest(struct child_context *context);
 
 /* Stores fd in the op's out slot; whatever was there is closed. */
 void child_set_slot(struct child_context *context, enum plan_slot slot, int fd);

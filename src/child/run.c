@@ -286,6 +286,64 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 	return r < 0 ? r : tell_child(context->holder_sync);
 }
 
+/*
+ * Runs `fn` in a process of its own that has this one's memory, and waits as in vfork(2): nothing
+ * is copied. What it becomes, it becomes alone. Its pid, which is to be reaped, or -errno.
+ */
+static pid_t call_in_child(int (*fn)(void *), void *argument, int flags)
+{
+	static _Alignas(16) char stack[OUTER_STACK_SIZE];
+
+	return (pid_t)SYS_RESULT(clone(fn, stack + sizeof(stack),
+				       CLONE_VM | CLONE_VFORK | SIGCHLD | flags, argument));
+}
+
+/* The same, and reaps it. 0 or -errno. */
+static int call_in_child_and_reap(int (*fn)(void *), void *argument, int flags)
+{
+	pid_t pid = call_in_child(fn, argument, flags);
+
+	if (pid < 0)
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+int child_become_guest(struct child_context *context)
+{
+	int r = (int)SYS_RESULT(setns(context->slots[PLAN_SLOT_USERNS], CLONE_NEWUSER));
+
+	return r < 0 ? r : child_op_BECOME_ROOT(context, NULL);
+}
+
+struct guest_call {
+	struct child_context *context;
+	const struct plan_op *op;
+	child_make_fn fn;
+	int result;
+};
+
+static int run_as_guest(void *argument)
+{
+	struct guest_call *call = argument;
+	/* As the guest numbers its users. */
+	struct path_making how = {};
+
+	call->result = child_become_guest(call->context);
+	if (call->result >= 0)
+		call->result = call->fn(call->context, call->op, how);
+	return 0;
+}
+
+int child_make_as_guest(struct child_context *context, const struct plan_op *op, child_make_fn fn)
+{
+	struct guest_call call = {.context = context, .op = op, .fn = fn, .result = -ECANCELED};
+	int r = call_in_child_and_reap(run_as_guest, &call, 0);
+
+	return r < 0 ? r : call.result;
+}
+
 /* What a child does that has the supervisor's memory, and what came of it. */
 struct stage_call {
 	struct child_context *context;
@@ -311,13 +369,11 @@ static int run_outer(void *argument)
  */
 int child_op_CLONE_OUTER(struct child_context *context, const struct plan_op *op)
 {
-	static _Alignas(16) char stack[OUTER_STACK_SIZE];
 	struct stage_call call = {.context = context, .result = -ECANCELED};
-	pid_t pid =
-		clone(run_outer, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &call);
+	pid_t pid = call_in_child(run_outer, &call, 0);
 
 	if (pid < 0)
-		return -errno;
+		return pid;
 	context->outer_pid = pid;
 	return call.result < 0 ? call.result : context->watch_inner(context, context->inner_pid);
 }
@@ -337,16 +393,10 @@ static int run_views(void *argument)
  */
 static int call_views(struct stage_call *call)
 {
-	static _Alignas(16) char stack[OUTER_STACK_SIZE];
-	pid_t pid = clone(run_views, stack + sizeof(stack),
-			  CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, call);
+	/* Reaped at once: until then the guest's PID namespace has it. */
+	int r = call_in_child_and_reap(run_views, call, CLONE_FILES);
 
-	if (pid < 0)
-		return -errno;
-	/* At once: until then the guest's PID namespace has it. */
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return call->result;
+	return r < 0 ? r : call->result;
 }
 
 int child_op_CLONE_VIEWS(struct child_context *context, const struct plan_op *op)

@@ -154,11 +154,10 @@ static int make_command(struct entering *e, const struct enter_request *request)
 static int read_limits(struct entering *e)
 {
 	struct rlimit *limits = e->job.limits;
+	int r = leader_read_limits(&e->leader, limits);
 
-	for (int i = 0; i < RLIM_NLIMITS; i++) {
-		if (prlimit(e->leader.pid, i, NULL, &limits[i]) < 0)
-			return -errno;
-	}
+	if (r < 0)
+		return r;
 	limits[RLIMIT_NOFILE].rlim_cur = MIN(limits[RLIMIT_NOFILE].rlim_max, (rlim_t)NOFILE_SOFT);
 	return 0;
 }

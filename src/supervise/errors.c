@@ -50,6 +50,11 @@ struct hint {
 	"something is mounted over parts of the host's own /proc or /sys, as in another "          \
 	"container: the kernel then refuses a new one inside a user namespace"
 
+#define IS_THE_HOSTS                                                                               \
+	"the path leads into a folder of the host's, bound there or mounted in the tree, in "      \
+	"which the machine's root may make nothing: make it on the host, or see whether a "        \
+	"symbolic link in the image leads there"
+
 #define IS_NOT_KNOWN "this kernel does not know that file system"
 
 static const struct hint hints[] = {
@@ -78,6 +83,9 @@ static const struct hint hints[] = {
 	{PLAN_OP_MKFILE, EROFS,
 	 "the tree is read-only and lacks that file: make it in the image, or start without "
 	 "--read-only"},
+	{PLAN_OP_MKDIR, EACCES, IS_THE_HOSTS},
+	{PLAN_OP_MKFILE, EACCES, IS_THE_HOSTS},
+	{PLAN_OP_LINK, EACCES, IS_THE_HOSTS},
 	{PLAN_OP_MKDIR, ELOOP,
 	 "it is a symbolic link in the image; a directory is needed there, so that nothing of the "
 	 "host "

@@ -108,11 +108,10 @@ def test_k06_inotify_instances(redd, tree, other):
 @row("K07B", "one machine takes all terminals (ptys) that there are for machines",
      "its devpts has at most 256; its root may mount another, up to the host's kernel.pty.max less kernel.pty.reserve")  # fmt: skip
 def test_k07_terminals(redd, tree, other):
-    with hoarding(redd, tree, "ptys", user="alice") as (victim, count):
+    with hoarding(redd, tree, "ptys", user="alice") as (_, count):
         assert count == 256
         result = redd.run("run", "-q", "-D", other, "--private-network", "/bin/echo", "another machine")
         assert result.code == 0 and "another machine" in result.out, result
-        redd.fails("shell", victim, "/bin/true")
 
 
 def picked(redd, tree, name):
