@@ -13,6 +13,18 @@
 
 #include "lib/macro.h"
 
+/* Sanitizers keep what they know of memory in such memory. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEMORY_SANITIZED 1
+#endif
+#endif
+#ifndef MEMORY_SANITIZED
+#define MEMORY_SANITIZED 0
+#endif
+
 #define MEMORY_RANGES_MAX 64
 
 struct memory_range {
@@ -37,12 +49,13 @@ static inline int memory_advise_range(uintptr_t start, uintptr_t end, int advice
 
 /*
  * madvise(2) for all of the map but `keep` (whole pages; may be NULL). Of what was unmapped since
- * nothing is left to advise. Fit for a child between clone() and exec.
+ * nothing is left to advise. Fit for a child between clone() and exec. Does nothing in a program
+ * that is built with a sanitizer.
  */
 static inline int memory_advise(const struct memory_map *map, const struct memory_range *keep,
 				int advice)
 {
-	for (size_t i = 0; i < map->count; i++) {
+	for (size_t i = 0; i < map->count && !MEMORY_SANITIZED; i++) {
 		uintptr_t start = map->ranges[i].start, end = map->ranges[i].end;
 		uintptr_t from = keep ? MAX(start, MIN(end, keep->start)) : end;
 		uintptr_t to = keep ? MIN(end, MAX(start, keep->end)) : end;

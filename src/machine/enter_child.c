@@ -135,19 +135,6 @@ static int arrange_fds(const struct enter_job *job)
 	return r < 0 ? r : sys_close_range(3, ~0U, 0);
 }
 
-/* The process inside is born without it. Sanitizers have their own there. */
-static int leave_memory_out(const struct enter_job *job)
-{
-#ifdef __SANITIZE_ADDRESS__
-	return 0;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-	return 0;
-#endif
-#endif
-	return memory_advise(&job->private, &job->place, MADV_DONTFORK);
-}
-
 static int drop_bounding(uint64_t keep)
 {
 	for (unsigned cap = 0; cap <= CAP_NUMBER_MAX; cap++) {
@@ -292,7 +279,7 @@ static void take_off(const struct enter_job *job)
 	STEP(NAMESPACES, job->namespaces ? (int)SYS_RESULT(setns(job->pidfd, job->namespaces)) : 0)
 	STEP(ROOT, enter_root(job))
 	STEP(PREPARE, arrange_fds(job))
-	STEP(PREPARE, leave_memory_out(job))
+	STEP(PREPARE, memory_advise(&job->private, &job->place, MADV_DONTFORK))
 	STEP(KEYRING, make_keyring(job))
 	STEP(SECCOMP, install_seccomp(job))
 	STEP(CAPS, drop_caps(job))

@@ -118,9 +118,8 @@ static void test_child_is_born_without(void **state)
 	struct memory_range keep = {(uintptr_t)secret + size, (uintptr_t)secret + 2 * size};
 	struct memory_map map;
 
-#if defined(__SANITIZE_ADDRESS__)
-	skip();
-#endif
+	if (MEMORY_SANITIZED)
+		skip();
 	assert_true(secret != MAP_FAILED);
 	secret[0] = secret[size] = 's';
 	assert_int_equal(memory_read_map(&map), 0);
