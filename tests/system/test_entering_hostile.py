@@ -28,10 +28,10 @@ def tree(tmp_path):
 
 
 @contextlib.contextmanager
-def entering(redd, victim, *words, **options):
+def entering(redd, victim, *words, program=("exec",), **options):
     """`redd exec` of a victim, beside the test."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | options
-    process = redd.start("exec", victim, *words, **options)
+    process = redd.start(*program, victim, *words, **options)
     try:
         yield process
     finally:
@@ -72,7 +72,7 @@ def test_nothing_can_be_taken_from_who_enters(redd, tree, user):
         bounding = int(re.search(r"^CapBnd:\s*(\w+)$", Path(f"/proc/{victim.leader()}/status").read_text(), re.M).group(1), 16)
         for _ in range(60):
             redd.run("exec", *user, victim, "/bin/true", env={"NEEDLE": NEEDLE})
-        (tree / "tmp/stop").touch()
+        Path(f"/proc/{victim.leader()}/root/tmp/stop").touch()
         victim.process.wait(30)
         said = victim.process.stdout.read()
     assert int(re.search(r"met (\d+)", said).group(1)) > 0 and "memory opened" in said, f"the attack saw nobody: it tests nothing\n{said}"
@@ -95,17 +95,26 @@ def test_nothing_can_be_taken_from_the_stub(redd, tree):
         assert "needle" not in said and "environment" not in said and "descriptor" not in said, said
 
 
+def keys_of_users():
+    """How many keys each user of the host has, machines' users too: a keyring is counted for its owner."""
+    return {int(line.split(":")[0]): int(line.split()[2].split("/")[0]) for line in Path("/proc/key-users").read_text().splitlines()}
+
+
 @row("X04")
 @BOTH
 def test_session_keyring_is_the_users(redd, tree, users):
-    """X04: of the machine's own user, not of the host's root, whose quota it would use."""
-    if not Path("/proc/keys").exists():
+    """Of the machine's own user, not of the host's root, whose quota it would use."""
+    if not Path("/proc/key-users").exists():
         pytest.skip("this kernel has no keys")
     with running(redd, tree, users=users) as victim:
-        for user, uid in (("root", 0), ("alice", 1000)):
-            keys = redd("exec", f"--uid={user}", victim, "/bin/cat", "/proc/keys").out
-            owners = {int(line.split()[5]) for line in keys.splitlines() if "keyring" in line and "_ses" in line}
-            assert owners == {uid}, keys
+        shift = int(Path(f"/proc/{victim.leader()}/uid_map").read_text().split()[1])
+        for user, uid in (("root", shift), ("alice", shift + 1000)):
+            if uid == 0:
+                continue
+            before = keys_of_users().get(uid, 0)
+            with entering(redd, victim, "/bin/sh", "-c", "echo on; exec sleep 1000", program=["exec", f"--uid={user}"]) as process:
+                assert process.stdout.readline() == "on\n"
+                assert keys_of_users().get(uid, 0) == before + 1, f"{user} has no keyring of its own"
 
 
 # Standard streams

@@ -95,9 +95,11 @@ static void show_status(const char *pid)
 {
 	static const char *const fields[] = {"CapPrm:", "Seccomp:"};
 	size_t size = read_of(pid, "environ");
+	int has_environment = size > 0 && memchr(data, '=', size);
 
-	if (size > 0 && memchr(data, '=', size))
-		printf("environment %s\n", data);
+	/* That of the program, once it has executed, is its own. */
+	if (has_environment && has_not_executed(pid))
+		puts("environment");
 	(void)read_of(pid, "status");
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
 		char *field = strstr(data, fields[i]);
@@ -127,18 +129,24 @@ int main(int argc, char *argv[])
 	while (access("/tmp/stop", F_OK) != 0) {
 		DIR *dir = opendir("/proc");
 		struct dirent *entry;
+		int others = 0;
 
 		(void)kill(-1, SIGSTOP);
 		while ((entry = readdir(dir))) {
 			(void)kill(-1, SIGSTOP);
-			if (atoi(entry->d_name) <= 1 || atoi(entry->d_name) == getpid() ||
-			    !has_not_executed(entry->d_name))
+			if (atoi(entry->d_name) <= 1 || atoi(entry->d_name) == getpid())
+				continue;
+			others++;
+			if (!has_not_executed(entry->d_name))
 				continue;
 			met++;
 			rob(entry->d_name, argv[1]);
 		}
 		closedir(dir);
 		(void)kill(-1, SIGCONT);
+		/* So that they get to their end. */
+		if (others)
+			usleep(20 * 1000);
 	}
 	printf("met %u\n", met);
 	return 0;
