@@ -281,6 +281,18 @@ def test_client_holds_up_no_end(redd, tree, users, how, end):
             assert redd.run("show", victim).code != 0
 
 
+@row("X12D")
+def test_stopped_job_holds_up_no_end(redd, tree):
+    """^Z stops a group of processes, not one: the waiter is in none of the caller's."""
+    init = ["/bin/sh", "-c", "until [ -e /tmp/end ]; do sleep 0.1; done"]
+    with running(redd, tree, *init) as victim:
+        with entering(redd, victim, "/bin/sh", "-c", "echo on; exec sleep 1000", start_new_session=True) as process:
+            assert process.stdout.readline() == "on\n"
+            os.killpg(process.pid, signal.SIGSTOP)
+            end_from_inside(redd, victim, process)
+            victim.process.wait(60)
+
+
 @row("X11D", "the program of `exec` goes on when its client was killed",
      "SIGHUP to it and its group, SIGKILL five seconds later; what has gone into a session of its own stays")  # fmt: skip
 @BOTH
@@ -305,3 +317,24 @@ def test_session_on_a_terminal_ends_with_its_client(redd, tree, users):
         child.kill(signal.SIGKILL)
         wait_until(lambda: not runs_inside(redd, victim, "sleep 4444"), "it has ended")
         child.close()
+
+
+@row("X12D")
+def test_who_holds_an_end_up_is_named(redd, tree):
+    """What somebody on the host has put into a machine by other means is theirs to reap."""
+    with running(redd, tree, stderr=subprocess.STDOUT) as victim:
+        intruder = subprocess.Popen(["nsenter", "--pid", "--target", str(victim.leader()), "sleep", "5555"])
+        try:
+            inside = wait_until(lambda: runs_inside(redd, victim, "sleep 5555"), "it is inside")[0]
+            intruder.send_signal(signal.SIGSTOP)
+            ending = redd.start("terminate", victim)
+            words = f"process {inside}, which {intruder.pid} (nsenter) has not reaped"
+            wait_until(lambda: words in redd("status", victim).out, "status names it")
+            assert ending.poll() is None
+            line = next(line for line in iter(victim.process.stdout.readline, "") if "waits for" in line)
+            assert words in line
+        finally:
+            intruder.send_signal(signal.SIGCONT)
+            intruder.wait(20)
+        ending.communicate(timeout=60)
+        victim.process.wait(60)
