@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/memory.h"
 #include "lib/path.h"
 #include "plan/plan.h"
 
@@ -50,10 +51,8 @@ struct child_context {
 	pid_t holder_pid; /* set by clone-holder */
 	pid_t outer_pid;  /* set by clone-outer: ended, to be reaped */
 	pid_t inner_pid;  /* set by clone-inner: of PID 1, as the host numbers it */
-	/* This process's own command line and environment, as the kernel put them; size 0: not
-	 * known. */
-	char *arguments;
-	size_t arguments_size;
+	/* The supervisor's own memory, command line and environment: what STUB forgets. */
+	struct memory_map memory;
 	/* Supervisor only: writes the maps of the holder and fills the USERNS slot. */
 	int (*prepare_holder)(struct child_context *context, pid_t holder);
 	/* Supervisor only: the ops `await` and `end-holder`. */

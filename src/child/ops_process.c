@@ -185,7 +185,42 @@ static int keep_only_kill(void)
 	return (int)SYS_RESULT(syscall(SYS_capset, &header, data));
 }
 
-int child_op_STUB(struct child_context *context, const struct plan_op *op)
+/*
+ * The stub stays, and a debugger inside may read it: it forgets the supervisor's memory and closes
+ * everything, `barrier` last. The stack that PID 1 runs on is none of that, see clone-outer.
+ */
+static void __attribute__((noreturn))
+become_stub(const struct child_context *context, pid_t payload, int barrier)
+{
+	int r = keep_only_kill();
+
+	if (r >= 0)
+		r = memory_advise(&context->memory, NULL, MADV_DONTNEED);
+	if (r >= 0 && barrier > 0)
+		r = sys_close_range(0, (unsigned)barrier - 1, 0);
+	if (r >= 0)
+		r = sys_close_range((unsigned)barrier + 1, ~0U, 0);
+	if (r < 0)
+		_exit(1);
+	(void)close(barrier);
+	child_stub_run(payload);
+}
+
+/* End of file: there is nothing left in PID 1 that the payload must not see. */
+static int wait_for_stub(int barrier)
+{
+	ssize_t n;
+	char byte;
+
+	do
+		n = read(barrier, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	(void)close(barrier);
+	return n < 0 ? -errno : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, SIGKILL));
+}
+
+/* PID 2. The child that mounted /proc had that number; who may not choose one gets the next. */
+static pid_t clone_payload(void)
 {
 	pid_t second = 2;
 	struct clone_args args = {
@@ -195,20 +230,26 @@ int child_op_STUB(struct child_context *context, const struct plan_op *op)
 	};
 	pid_t pid = sys_clone3(&args, sizeof(args));
 
-	/* The child that mounted /proc had that number; who may not choose one gets the next. */
-	if (pid == -EPERM) {
-		args.set_tid_size = 0;
-		pid = sys_clone3(&args, sizeof(args));
-	}
-	if (pid > 0) {
-		(void)sys_close_range(0, ~0U, 0);
-		/* Everybody may read /proc/1/cmdline, and a debugger the environment. */
-		memset(context->arguments, 0, context->arguments_size);
-		if (keep_only_kill() < 0)
-			_exit(1);
-		child_stub_run(pid);
-	}
-	return pid < 0 ? pid : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, SIGKILL));
+	if (pid != -EPERM)
+		return pid;
+	args.set_tid_size = 0;
+	return sys_clone3(&args, sizeof(args));
+}
+
+int child_op_STUB(struct child_context *context, const struct plan_op *op)
+{
+	int barrier[2];
+	pid_t pid;
+
+	if (pipe2(barrier, O_CLOEXEC) < 0)
+		return -errno;
+	pid = clone_payload();
+	if (pid < 0)
+		return pid;
+	if (pid > 0)
+		become_stub(context, pid, barrier[1]);
+	(void)close(barrier[1]);
+	return wait_for_stub(barrier[0]);
 }
 
 int child_op_CLOEXEC(struct child_context *context, const struct plan_op *op)

@@ -35,6 +35,7 @@ struct cli {
 	char **environment; /* -E */
 	const char *user;   /* --uid */
 	const char *chdir;  /* --chdir */
+	bool pass_stdio;    /* --pass-stdio */
 	int signal;	    /* -s, 0: SIGTERM */
 	const char *kill_whom;
 	bool follow;	     /* -f */

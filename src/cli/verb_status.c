@@ -16,6 +16,7 @@
 #include "log/log.h"
 #include "machine/consolelog.h"
 #include "machine/registry.h"
+#include "machine/unreaped.h"
 
 #define STATUS_LINES 10
 
@@ -74,6 +75,19 @@ static void print_leader(const struct machine_state *machine)
 	field_print(stdout, "Leader", text);
 }
 
+/* An end that takes long must not be a riddle. */
+static void print_held(const struct machine_state *machine)
+{
+	autoleader struct leader leader = {};
+	autofree char *holder = NULL;
+	struct unreaped unreaped;
+
+	if (leader_open(machine, &leader) < 0 || machine_find_unreaped(&leader, &unreaped) <= 0)
+		return;
+	holder = machine_describe_unreaped(&unreaped);
+	field_print(stdout, "Waits for", holder);
+}
+
 static void print_shift(const struct machine_state *machine)
 {
 	autofree char *text = str_printf("%u", machine->uid_shift);
@@ -121,6 +135,7 @@ static void print_status(const struct cli *cli, const struct machine_state *mach
 	field_print_time(stdout, "Since", machine->since_us);
 	print_leader(machine);
 	print_state(machine);
+	print_held(machine);
 	field_print(stdout, "Service", "redd; class container");
 	field_print(stdout, "Root", machine->image);
 	print_network(machine);

@@ -91,28 +91,6 @@ static void tell_wish(struct child_context *context, const struct plan_op *op, i
 			  supervisor_of(context)->spec->machine, plan_op_name(op->kind), op->path);
 }
 
-/* Fields 48 to 51 of /proc/self/stat, see proc(5): our command line, and the environment behind. */
-static void find_arguments(struct child_context *context)
-{
-	enum { START, END, ENVIRONMENT, ENVIRONMENT_END, FIELDS };
-	autofree char *text = NULL;
-	unsigned long fields[FIELDS] = {};
-	char *field = NULL;
-
-	if (io_read_file_at(AT_FDCWD, "/proc/self/stat", 4096, &text, NULL) >= 0)
-		field = strrchr(text, ')');
-	for (int i = 2; field && i < 48; i++)
-		field = strchr(field + 1, ' ');
-	for (int i = START; field && i < FIELDS; i++)
-		fields[i] = strtoul(field, &field, 10);
-	if (fields[START] == 0 || fields[END] < fields[START])
-		return;
-	context->arguments = (char *)fields[START];
-	context->arguments_size =
-		(fields[ENVIRONMENT] == fields[END] ? fields[ENVIRONMENT_END] : fields[END]) -
-		fields[START];
-}
-
 static int log_killed(const struct supervisor *s)
 {
 	return log_error(-ECHILD, "machine %s was killed while it was being made",
@@ -354,9 +332,8 @@ static int prepare(struct supervisor *s)
 		return s->report_fd;
 	s->context.supervisor_sync = s->report_fd;
 	/* Only the stub stays this program. */
-	if (s->spec->start == SPEC_START_PID2)
-		find_arguments(&s->context);
-	return 0;
+	r = s->spec->start == SPEC_START_PID2 ? memory_read_map(&s->context.memory) : 0;
+	return r < 0 ? log_errno(r, "read /proc/self/maps") : 0;
 }
 
 static void close_report(int *fd)

@@ -65,6 +65,7 @@ struct supervisor {
 	int signal_fd;
 	struct event_timer stop_timer;
 	struct event_timer ask_timer;
+	struct event_timer held_timer; /* to look who keeps a killed machine from ending */
 	unsigned reminders;
 	int asker_fd;			/* pidfd of the process that asks the init, or -1 */
 	struct event_timer ready_timer; /* for a generation that may be rolled back */

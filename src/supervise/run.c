@@ -280,6 +280,7 @@ static int boot_once(struct supervisor *s)
 			(void)log_errno(r, "wait for what happens to machine %s", s->spec->machine);
 	}
 	event_disarm_timer(s->loop, &s->stop_timer);
+	event_disarm_timer(s->loop, &s->held_timer);
 	if (s->was_forced && s->end == SUPERVISOR_END_EXITED)
 		s->end = SUPERVISOR_END_REBOOT;
 	s->was_forced = false;
@@ -468,6 +469,7 @@ int supervisor_live(struct supervisor *s)
 	s->image_lock = IMAGE_LOCK_NONE;
 	s->stop_timer.due_us = USEC_INFINITY;
 	s->ask_timer.due_us = USEC_INFINITY;
+	s->held_timer.due_us = USEC_INFINITY;
 	s->quiet_timer.due_us = USEC_INFINITY;
 	s->ready_timer.due_us = USEC_INFINITY;
 	s->state_timer =
