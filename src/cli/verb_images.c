@@ -30,6 +30,8 @@
 
 /* Of /etc/hostname and /etc/machine-id, which are one short line. */
 #define SMALL_FILE_MAX 4096
+/* A command that is about something else finishes what others left, but not at any length. */
+#define CLEAN_TIMEOUT_US (250 * USEC_PER_MSEC)
 
 static const struct table_column list_columns[] = {
 	{"NAME", "name", false},       {"TYPE", "type", false},
@@ -122,7 +124,7 @@ static void clean_leftovers(void)
 {
 	autoclose int pool_fd = open(IMAGE_POOL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)image_clean_leftovers();
+	(void)image_clean_leftovers(time_monotonic_us() + CLEAN_TIMEOUT_US);
 	if (pool_fd >= 0)
 		(void)transfer_clean_leftovers(pool_fd);
 }

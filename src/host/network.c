@@ -375,7 +375,7 @@ static void clean_links(int rtnl)
 			(void)network_leave_zone(rtnl, links[i].name);
 }
 
-static void network_clean(void)
+static void network_clean(uint64_t deadline_us)
 {
 	autoclose int rtnl = rtnl_open();
 

@@ -14,6 +14,7 @@ int image_remove(const struct image *image);
 
 /*
  * Takes away what removals and machines that were killed have left in the pools: hidden trees, and
- * lock files that nobody holds. Quiet. How many, or -errno.
+ * lock files that nobody holds. At the deadline of the monotonic clock the rest is left for another
+ * call. Quiet. How many, or -errno.
  */
-int image_clean_leftovers(void);
+int image_clean_leftovers(uint64_t deadline_us);

@@ -11,6 +11,11 @@
  */
 int fs_remove_tree_at(int dirfd, const char *name);
 
+/* The same until the deadline of the monotonic clock, then -ETIME: what is left is for another
+ * call.
+ */
+int fs_remove_tree_until(int dirfd, const char *name, uint64_t deadline_us);
+
 /* Sums st_blocks of the tree, each inode with several links once. Bytes on disk. 0 or -errno. */
 int fs_usage_at(int dirfd, const char *name, uint64_t *ret_bytes);
 

@@ -18,6 +18,7 @@
 #include "lib/fs.h"
 #include "lib/path.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "lib/tree.h"
 
 /* How often a directory that fills up again during the removal is emptied anew. */
@@ -27,7 +28,13 @@
 
 struct removal {
 	unsigned refills;
+	uint64_t deadline_us;
 };
+
+static bool is_late(const struct removal *removal)
+{
+	return removal->deadline_us != USEC_INFINITY && time_monotonic_us() >= removal->deadline_us;
+}
 
 static int open_in_mount(int dir_fd, const char *name, int flags)
 {
@@ -149,8 +156,11 @@ static bool destroy_subvolume(int dir_fd, const char *name, int fd)
 
 static int enter_dir(void *userdata, int dir_fd, const char *name, int *ret_fd)
 {
-	autoclose int fd = open_dir(dir_fd, name);
+	autoclose int fd = -1;
 
+	if (is_late(userdata))
+		return -ETIME;
+	fd = open_dir(dir_fd, name);
 	if (fd < 0)
 		return fd;
 	if (is_subvolume(fd) && destroy_subvolume(dir_fd, name, fd))
@@ -161,7 +171,7 @@ static int enter_dir(void *userdata, int dir_fd, const char *name, int *ret_fd)
 
 static int remove_file(void *userdata, int dir_fd, const char *name)
 {
-	return unlink_one(dir_fd, name, 0);
+	return is_late(userdata) ? -ETIME : unlink_one(dir_fd, name, 0);
 }
 
 static int remove_dir(void *userdata, int dir_fd, const char *name)
@@ -175,10 +185,10 @@ static int remove_dir(void *userdata, int dir_fd, const char *name)
 	return r;
 }
 
-static int remove_component(int dir_fd, const char *name)
+static int remove_component(int dir_fd, const char *name, uint64_t deadline_us)
 {
 	static const struct tree_visitor visitor = {enter_dir, remove_file, remove_dir};
-	struct removal removal = {};
+	struct removal removal = {.deadline_us = deadline_us};
 	struct stat st;
 
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -189,6 +199,11 @@ static int remove_component(int dir_fd, const char *name)
 }
 
 int fs_remove_tree_at(int dirfd, const char *name)
+{
+	return fs_remove_tree_until(dirfd, name, USEC_INFINITY);
+}
+
+int fs_remove_tree_until(int dirfd, const char *name, uint64_t deadline_us)
 {
 	const char *last = path_last(name);
 	autofree char *parent = NULL;
@@ -202,5 +217,5 @@ int fs_remove_tree_at(int dirfd, const char *name)
 	parent_fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent_fd < 0)
 		return -errno;
-	return remove_component(parent_fd, last);
+	return remove_component(parent_fd, last, deadline_us);
 }

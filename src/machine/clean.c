@@ -20,6 +20,7 @@
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "machine/cgroups.h"
 #include "machine/registry.h"
 #include "net/names.h"
@@ -41,7 +42,7 @@ static bool is_machine_cgroup(const char *path, const char *name)
 	       (str_has_suffix(path, own) || str_has_suffix(path, service));
 }
 
-int machine_clean_locked(int dir_fd, const char *name)
+int machine_clean_locked(int dir_fd, const char *name, uint64_t timeout_us)
 {
 	automachine struct machine_state state = {};
 	autofree char *cgroup = str_printf("/redd/%s", name);
@@ -51,8 +52,8 @@ int machine_clean_locked(int dir_fd, const char *name)
 		return -ENOMEM;
 	if (machine_state_read(dir_fd, &state) >= 0 && state.cgroup &&
 	    !streq(state.cgroup, cgroup) && is_machine_cgroup(state.cgroup, name))
-		(void)cgroups_remove(state.cgroup);
-	r = cgroups_remove(cgroup);
+		(void)cgroups_remove(state.cgroup, timeout_us / 2);
+	r = cgroups_remove(cgroup, timeout_us / 2);
 	if (r < 0)
 		return r;
 	net_names_clean(name);
@@ -108,7 +109,7 @@ int machine_remove_locked(int registry_fd, const char *name)
 }
 
 /* 1 removed, 0 alive or gone by itself, -errno. */
-static int clean_entry(int registry_fd, const char *entry)
+static int clean_entry(int registry_fd, const char *entry, uint64_t timeout_us)
 {
 	bool removed = str_after_prefix(entry, HIDDEN_PREFIX) != NULL;
 	autoclose int dir = -1, lock = -1;
@@ -125,30 +126,75 @@ static int clean_entry(int registry_fd, const char *entry)
 		return lock == -EBUSY || lock == -ENOENT ? 0 : lock;
 	if (fstat(lock, &st) < 0 || st.st_nlink == 0)
 		return 0; /* its supervisor released it while we waited for the lock */
-	r = removed ? 0 : machine_clean_locked(dir, entry);
+	r = removed ? 0 : machine_clean_locked(dir, entry, timeout_us);
 	if (r >= 0)
 		r = removed ? fs_remove_tree_at(registry_fd, entry)
 			    : machine_remove_locked(registry_fd, entry);
 	return r < 0 && r != -ENOENT ? r : 1;
 }
 
-int machine_clean_dead(void)
+static int list_entries(int fd, char ***ret)
 {
+	DIR *dir = fdopendir(fcntl(fd, F_DUPFD_CLOEXEC, 3));
 	struct dirent *entry;
-	int r, count = 0, error = 0;
-	DIR *dir = opendir(MACHINE_RUN_DIR);
+	int r = 0;
 
 	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(dir))) {
-		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
-			continue;
-		r = clean_entry(dirfd(dir), entry->d_name);
-		if (r < 0)
-			error = r;
-		else
-			count += r;
-	}
+		return -errno;
+	while (r >= 0 && (entry = readdir(dir)))
+		if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
+			r = strv_add(ret, entry->d_name);
 	(void)closedir(dir);
-	return error < 0 ? error : count;
+	return r;
+}
+
+/* What is left of the time is shared by those who are left: none keeps it from the others. */
+static uint64_t fair_share(uint64_t deadline_us, size_t entries)
+{
+	uint64_t now = time_monotonic_us();
+
+	return now < deadline_us ? (deadline_us - now) / entries : 0;
+}
+
+void machine_leftovers_done(struct machine_leftovers *left)
+{
+	left->names = strv_free(left->names);
+}
+
+/* How many are removed: 1 or 0. */
+static int clean_or_note(int fd, const char *entry, uint64_t timeout_us,
+			 struct machine_leftovers *left)
+{
+	int r = clean_entry(fd, entry, timeout_us);
+
+	if (r >= 0)
+		return r;
+	left->error = r;
+	return strv_add(&left->names, entry);
+}
+
+int machine_clean_dead(uint64_t timeout_us, struct machine_leftovers *ret_left)
+{
+	autocall(machine_leftovers_done) struct machine_leftovers left = {};
+	uint64_t deadline_us = time_monotonic_us() + timeout_us;
+	autoclose int fd = open(MACHINE_RUN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autostrv char **entries = NULL;
+	int r, count = 0;
+	size_t n;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = list_entries(fd, &entries);
+	n = strv_length(entries);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = clean_or_note(fd, entries[i], fair_share(deadline_us, n - i), &left);
+		count += r > 0;
+	}
+	if (r < 0)
+		return r;
+	if (ret_left) {
+		*ret_left = left;
+		left = (struct machine_leftovers){};
+	}
+	return count;
 }

@@ -48,6 +48,15 @@ static void reset_oom_score(void)
 	(void)close(fd);
 }
 
+/* By itself: the kernel then needs no lock that all forks of the host wait for. */
+static int join_v1(const struct enter_job *job)
+{
+	for (size_t i = 0; i < job->v1_count; i++)
+		if (write(job->v1_tasks[i], "0", 1) < 0)
+			return -errno;
+	return 0;
+}
+
 static int reset_process(const struct enter_job *job)
 {
 	struct {
@@ -277,6 +286,9 @@ void enter_child_run(const struct enter_job *job)
 	r = reset_process(job);
 	if (r < 0)
 		fail(job->report_fd, ENTER_STAGE_PREPARE, r);
+	r = join_v1(job);
+	if (r < 0)
+		fail(job->report_fd, ENTER_STAGE_CGROUP, r);
 	r = job->namespaces ? (int)SYS_RESULT(setns(job->pidfd, job->namespaces)) : 0;
 	if (r < 0)
 		fail(job->report_fd, ENTER_STAGE_NAMESPACES, r);

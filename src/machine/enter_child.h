@@ -32,10 +32,15 @@ struct enter_report {
 	int32_t pid;
 };
 
+/* Of v1 hierarchies; the kernel has 14 controllers, and a host may name one more. */
+#define ENTER_V1_MAX 32
+
 struct enter_job {
 	int pidfd, root_fd;
-	int report_fd;	/* close-on-exec */
-	int go_fd;	/* one byte: the parent has done its part (v1 cgroups) */
+	int report_fd;		    /* close-on-exec */
+	int go_fd;		    /* one byte: the parent has done its part */
+	int v1_tasks[ENTER_V1_MAX]; /* of the machine's v1 cgroups, which the helper moves into */
+	size_t v1_count;
 	int namespaces; /* CLONE_NEW… */
 	int stdio[3];
 	bool new_session;

@@ -23,6 +23,8 @@
 #include "machine/clean.h"
 
 #define CLAIM_TRIES 100
+/* How long a start waits for what is left of an earlier machine of its name. */
+#define CLAIM_TIMEOUT_US (10 * USEC_PER_SEC)
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
 #define NAME_MAX_BYTES 64
@@ -143,7 +145,7 @@ int machine_claim(const char *name, int *ret_lock_fd)
 	if (r < 0)
 		return r == -EAGAIN ? -EBUSY : r;
 	/* A directory that was there is what a crash left, and more may be left elsewhere. */
-	r = r > 0 ? 0 : machine_clean_locked(dir, name);
+	r = r > 0 ? 0 : machine_clean_locked(dir, name, CLAIM_TIMEOUT_US);
 	if (r < 0)
 		return r;
 	*ret_lock_fd = take_fd(&lock);

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/time.h"
+
 #define MACHINE_RUN_DIR "/run/redd/machines"
 #define MACHINE_LOG_DIR "/var/log/redd"
 
@@ -105,5 +107,18 @@ int machine_read_boot_id(char **ret);
 /* A pidfd of the leader, verified by start time and boot id; -ESRCH when it is gone. */
 int machine_open_leader(const struct machine_state *state);
 
-/* Removes directories, cgroups and links of dead supervisors. Returns how many, or -errno. */
-int machine_clean_dead(void);
+/* For machine_clean_dead(): of a command that is about something else, and of `redd clean`. */
+#define MACHINE_CLEAN_BRIEFLY_US (250 * USEC_PER_MSEC)
+#define MACHINE_CLEAN_PATIENTLY_US (10 * USEC_PER_SEC)
+/*
+ * Removes directories, cgroups and links of dead supervisors within so much time for all of them
+ * together. Returns how many, or -errno. One that is not gone by then, or can't be removed, is for
+ * the next call, and is told in *ret_left (may be NULL), which machine_leftovers_done() frees.
+ */
+struct machine_leftovers {
+	char **names;
+	int error; /* of the last one: -EBUSY for processes that don't end */
+};
+
+int machine_clean_dead(uint64_t timeout_us, struct machine_leftovers *ret_left);
+void machine_leftovers_done(struct machine_leftovers *left);
