@@ -242,6 +242,11 @@ int child_op_NO_NEW_PRIVS(struct child_context *context, const struct plan_op *o
 	return (int)SYS_RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
+int child_op_SCOPE(struct child_context *context, const struct plan_op *op)
+{
+	return sys_landlock_scope_abstract_sockets();
+}
+
 int child_op_SECCOMP(struct child_context *context, const struct plan_op *op)
 {
 	struct sock_fprog program = {

@@ -78,6 +78,7 @@ struct host_facts {
 
 	uint64_t caps; /* the spec's, cut down to what can be granted */
 	struct seccomp_program *seccomp;
+	bool is_scoped; /* kept from abstract unix sockets of the host */
 
 	bool has_tun;
 	bool has_fuse;

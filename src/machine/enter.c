@@ -266,6 +266,7 @@ static int prepare(struct entering *e, const struct machine_state *machine,
 	job->new_session = request->new_session;
 	job->kill_with_caller = request->kill_with_caller;
 	job->seccomp = request->seccomp;
+	job->scoped = machine->scoped;
 	job->uid = e->user.uid;
 	job->gid = e->user.gid;
 	job->groups = e->user.groups;

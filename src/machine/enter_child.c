@@ -252,6 +252,7 @@ static void run_inside(const struct enter_job *job)
 	}
 	STEP(TERMINAL, leave_session(job->new_session))
 	STEP(KEYRING, join_keyring())
+	STEP(SCOPE, job->scoped ? sys_landlock_scope_abstract_sockets() : 0)
 	STEP(SECCOMP, install_seccomp(job))
 	STEP(CAPS, drop_bounding(job->caps_bounding))
 	STEP(CAPS, drop_ambient())

@@ -16,6 +16,7 @@
 	X(FORK, "fork inside the machine")                                                         \
 	X(TERMINAL, "take the terminal")                                                           \
 	X(KEYRING, "make a session keyring")                                                       \
+	X(SCOPE, "leave the abstract sockets of the host")                                         \
 	X(SECCOMP, "install the system call filter")                                               \
 	X(CAPS, "drop capabilities")                                                               \
 	X(USER, "become the user")                                                                 \
@@ -49,6 +50,7 @@ struct enter_job {
 	bool no_new_privileges;
 	unsigned long personality;
 	struct rlimit limits[RLIM_NLIMITS];
+	bool scoped;			  /* as the machine's own processes are */
 	const struct sock_fprog *seccomp; /* NULL: none */
 	uint32_t uid, gid;
 	const gid_t *groups;

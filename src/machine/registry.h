@@ -54,6 +54,8 @@ struct machine_state {
 	bool ephemeral;
 	bool booted; /* an init runs inside: `login`, `stop` make sense */
 	bool private_network;
+	bool vsock;  /* its filter lets AF_VSOCK through */
+	bool scoped; /* kept from the abstract sockets of the network that it shares */
 	uint64_t stop_timeout_us;
 	unsigned boots; /* 1, and one more for each reboot */
 

@@ -295,6 +295,7 @@ static void fill_facts(const struct golden *golden, const struct spec *spec,
 	fill_resolv(golden, spec, facts);
 	facts->caps = spec->caps_bounding;
 	facts->seccomp = make_filter();
+	facts->is_scoped = !spec->private_network && !spec->abstract_sockets;
 	facts->has_tun = facts->has_fuse = golden->flags & HARDWARE;
 	facts->has_cgroup = !(golden->flags & NO_CGROUP);
 	facts->has_bpf_devices = !(golden->flags & (NO_CGROUP | V1_DEVICES));
