@@ -54,9 +54,9 @@ class Victim:
 
 
 @contextmanager
-def running(redd, tree, *command, users="pick", options=(), **popen):
+def running(redd, tree, *command, users="pick", options=(), network=("--private-network",), **popen):
     name = f"{session.tag}-hostile-{next(_counter)}"
-    argv = ["run", "-q", "-D", tree, "-M", name, f"--private-users={users}", "--private-network", "--pipe", *options]
+    argv = ["run", "-q", "-D", tree, "-M", name, f"--private-users={users}", *network, "--pipe", *options]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     process = redd.start(*argv, *(command or ("/bin/sleep", "1000")), **streams | popen)
     victim = Victim(redd, name, process)
