@@ -29,6 +29,12 @@ int child_op_UNSHARE(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(unshare((int)op->flags));
 }
 
+/* Of a thread that moves itself the kernel needs no lock that all forks of the host wait for. */
+int child_op_JOIN_TASKS(struct child_context *context, const struct plan_op *op)
+{
+	return (int)SYS_RESULT(write(context->slots[op->in], "0", 1));
+}
+
 int child_op_JOIN(struct child_context *context, const struct plan_op *op)
 {
 	return (int)SYS_RESULT(setns(context->slots[op->in], (int)op->flags));
@@ -285,6 +291,11 @@ int child_op_BOUNDING(struct child_context *context, const struct plan_op *op)
 int child_op_NO_NEW_PRIVS(struct child_context *context, const struct plan_op *op)
 {
 	return (int)SYS_RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+int child_op_SCOPE(struct child_context *context, const struct plan_op *op)
+{
+	return sys_landlock_scope_abstract_sockets();
 }
 
 int child_op_SECCOMP(struct child_context *context, const struct plan_op *op)

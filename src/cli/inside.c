@@ -54,7 +54,10 @@ int inside_enter(const struct machine_state *machine, struct enter_request *requ
 	if (r < 0)
 		return r;
 	/* A user namespace that PID 1 made by itself counts for nothing. */
-	r = seccomp_select(caps, user_namespace && machine->uid_range > 0, &program);
+	r = seccomp_select(caps,
+			   (user_namespace && machine->uid_range > 0 ? SECCOMP_USER_NAMESPACE : 0) |
+				   (machine->vsock ? SECCOMP_VSOCK : 0),
+			   &program);
 	if (r < 0)
 		return log_oom();
 	filter = (struct sock_fprog){.len = program->length, .filter = program->filter};

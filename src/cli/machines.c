@@ -55,15 +55,20 @@ static void hint_missing(const char *name)
 
 void cli_clean_dead(void)
 {
-	int r = geteuid() == 0 ? machine_clean_dead() : 0;
+	autocall(machine_leftovers_done) struct machine_leftovers left = {};
+	uint64_t deadline_us = time_monotonic_us() + MACHINE_CLEAN_BRIEFLY_US;
+	int count = geteuid() != 0 ? 0 : machine_clean_dead(MACHINE_CLEAN_BRIEFLY_US, &left);
 
+	/* What this command is about may well be another machine. */
+	if (left.names)
+		log_warning_errno(left.error,
+				  "what a killed supervisor of machine %s left is still there%s; "
+				  "`redd clean` waits longer",
+				  left.names[0], left.names[1] ? ", and others" : "");
 	/* The directory of a machine is the last that its supervisor gives back. */
-	if (r == 0)
+	if (count <= 0)
 		return;
-	if (r < 0)
-		log_warning_errno(r, "end what killed supervisors left in " MACHINE_RUN_DIR
-				     "; redd clean tries again");
-	host_clean_leftovers();
+	host_clean_leftovers(deadline_us);
 	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 }
 

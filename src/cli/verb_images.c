@@ -31,6 +31,8 @@
 
 /* Of /etc/hostname and /etc/machine-id, which are one short line. */
 #define SMALL_FILE_MAX 4096
+/* A command that is about something else finishes what others left, but not at any length. */
+#define CLEAN_TIMEOUT_US (250 * USEC_PER_MSEC)
 
 static const struct table_column list_columns[] = {
 	{"NAME", "name", false},       {"TYPE", "type", false},

@@ -35,6 +35,7 @@ void host_init(struct host *host, const struct spec *spec, int image_fd, int mac
 		.firewall_fd = -1,
 		.home_mount_ns_fd = -1,
 		.cgroup_fd = -1,
+		.v1_pids_fd = -1,
 	};
 	for (int i = 0; i < PLAN_SLOT_COUNT; i++)
 		host->slots[i] = -1;
@@ -182,11 +183,11 @@ void host_note_leftovers(struct host *host, int error, const char *kind, const c
 	host->has_leftovers = true;
 }
 
-void host_clean_leftovers(void)
+void host_clean_leftovers(uint64_t deadline_us)
 {
 	for (size_t i = 0; i < host_module_count; i++)
 		if (host_modules[i]->clean)
-			host_modules[i]->clean();
+			host_modules[i]->clean(deadline_us);
 }
 
 void host_facts_done(struct host_facts *facts)

@@ -80,12 +80,14 @@ struct host_facts {
 
 	uint64_t caps; /* the spec's, cut down to what can be granted */
 	struct seccomp_program *seccomp;
+	bool is_scoped; /* kept from abstract unix sockets of the host */
 
 	bool has_tun;
 	bool has_fuse;
 	bool has_cgroup;
 	bool has_bpf_devices; /* the device filter is a program on the cgroup, attached behind the
 				 release */
+	bool has_v1_pids;     /* the v1 controller counts its processes: they must be put there */
 	bool has_v1_devices;  /* the device filter is the v1 controller: the children must be put
 				 there */
 	bool has_terminal;    /* the caller's, for TERM */
@@ -140,6 +142,7 @@ struct host {
 	bool has_cgroup;      /* its directory was made, whether or not it could be opened */
 	bool has_controllers; /* of the kind that limits are set with */
 	bool has_v1_cgroup;   /* the same in the v1 devices hierarchy */
+	int v1_pids_fd;	      /* root of the v1 pids hierarchy; -1: not used */
 
 	bool has_store_root; /* prepare made the booted root */
 
@@ -168,7 +171,8 @@ struct host_module {
 	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
 	int (*attach)(struct host *host);
 	void (*undo)(struct host *host);
-	void (*clean)(void); /* takes away what crashed supervisors left of it */
+	/* Takes away what crashed supervisors left of it; what takes time, until the deadline. */
+	void (*clean)(uint64_t deadline_us);
 };
 
 extern const struct host_module *const host_modules[];
@@ -208,8 +212,11 @@ void host_close_mounts(struct host *host);
 void host_undo(struct host *host);
 /* For undo: says that `kind` `name` could not be given back, and has the next command try again. */
 void host_note_leftovers(struct host *host, int error, const char *kind, const char *name);
-/* Caller's side, after a crash was found: what has no owner any more goes. */
-void host_clean_leftovers(void);
+/*
+ * Caller's side, after a crash was found: what has no owner any more goes. What takes time is given
+ * up at the deadline of the monotonic clock, which is said.
+ */
+void host_clean_leftovers(uint64_t deadline_us);
 void host_facts_done(struct host_facts *facts);
 
 void host_set_slot(struct host *host, enum plan_slot slot, int fd);

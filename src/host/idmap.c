@@ -216,7 +216,7 @@ static void idmap_undo(struct host *host)
 }
 
 /* Whoever gets the lock may unlink the file: the others look whether theirs still has the name. */
-static void idmap_clean(void)
+static void idmap_clean(uint64_t deadline_us)
 {
 	DIR *dir = opendir(LOCK_DIR);
 	struct dirent *entry;

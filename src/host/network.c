@@ -389,7 +389,7 @@ static int clean_links(int rtnl)
 	return result;
 }
 
-static void network_clean(void)
+static void network_clean(uint64_t deadline_us)
 {
 	autoclose int rtnl = rtnl_open();
 	int r;

@@ -57,6 +57,14 @@ static uint64_t made_by_holder(const struct spec *spec, const struct host_facts 
 	       (has_new_network(spec) ? CLONE_NEWNET : 0);
 }
 
+/* PID 1 is born where its maker is: a v1 hierarchy knows no other way. */
+static void plan_join_tasks(const struct host_facts *facts, struct plan *plan,
+			    enum plan_stage stage)
+{
+	if (facts->has_v1_pids)
+		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_TASKS, .stage = stage, .in = PLAN_SLOT_PIDS);
+}
+
 void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
 			  struct plan *plan)
 {
@@ -67,6 +75,8 @@ void host_plan_namespaces(const struct spec *spec, const struct host_facts *fact
 		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
 		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
 		 .uid = facts->users_maker, .gid = facts->users_maker, .out = PLAN_SLOT_HOLDER);
+	/* First: the cgroup that its maker is in is the root of the namespace. */
+	plan_join_tasks(facts, plan, holder);
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = holder,
 		 .flags = made_by_holder(spec, facts));
 	if (has_new_network(spec))
@@ -130,6 +140,7 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 {
 	const enum plan_stage outer = PLAN_STAGE_OUTER, inner = PLAN_STAGE_INNER;
 
+	plan_join_tasks(facts, plan, outer);
 	/* At once: with the host's privilege a network namespace that is not the machine's own can
 	 * be joined, too. Who is in a cgroup namespace, but not in its cgroups, can't make a
 	 * process in them: so PID 1 joins that itself. */

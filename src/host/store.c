@@ -450,7 +450,7 @@ static void store_undo(struct host *host)
 }
 
 /* A root without a profile is that of a machine that ran without one, and was killed. */
-static void store_clean(void)
+static void store_clean(uint64_t deadline_us)
 {
 	DIR *dir = opendir(NIX_ROOTS_DIR);
 	struct dirent *entry;

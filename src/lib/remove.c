@@ -158,8 +158,11 @@ static bool destroy_subvolume(int dir_fd, const char *name, int fd)
 
 static int enter_dir(void *userdata, int dir_fd, const char *name, int *ret_fd)
 {
-	autoclose int fd = open_dir(dir_fd, name);
+	autoclose int fd = -1;
 
+	if (check_time(userdata) < 0)
+		return -ETIME;
+	fd = open_dir(dir_fd, name);
 	if (fd < 0)
 		return fd;
 	if (is_subvolume(fd) && destroy_subvolume(dir_fd, name, fd))

@@ -57,6 +57,8 @@ static void entering_done(struct entering *e)
 	(void)strv_free(e->environment);
 	cleanup_close(&e->root_fd);
 	cleanup_close(&e->cgroup_fd);
+	while (e->job.v1_count > 0)
+		cleanup_close(&e->job.v1_tasks[--e->job.v1_count]);
 }
 
 int machine_read_confinement(const struct machine_state *machine, uint64_t *ret_caps_bounding,
@@ -196,15 +198,18 @@ static int read_leader(struct entering *e, const struct machine_state *machine)
 /* Only in a cgroup below the machine's does its device filter hold. */
 static int open_cgroup(struct entering *e, const struct machine_state *machine)
 {
-	int fd;
+	int fd, count;
 
 	if (!machine->cgroup)
 		return 0;
 	fd = cgroups_open_enter(machine->cgroup);
-	if (fd < 0)
-		return fd == -ENODEV || fd == -ENOSYS ? 0 : fd;
+	if (fd < 0 && fd != -ENODEV && fd != -ENOSYS)
+		return fd;
 	e->cgroup_fd = fd;
-	return 0;
+	/* The v1 hierarchies know no birth in a cgroup. */
+	count = cgroups_open_v1_tasks(machine->cgroup, e->job.v1_tasks, ENTER_V1_MAX);
+	e->job.v1_count = count < 0 ? 0 : (size_t)count;
+	return count < 0 ? count : 0;
 }
 
 /* A directory as 0, 1 or 2 would be a way out of the root. */
@@ -271,6 +276,7 @@ static int prepare(struct entering *e, const struct machine_state *machine,
 	job->new_session = request->new_session;
 	if (request->seccomp)
 		job->seccomp = *request->seccomp;
+	job->scoped = machine->scoped;
 	job->uid = e->user.uid;
 	job->gid = e->user.gid;
 	job->groups = e->user.groups;
@@ -306,13 +312,8 @@ static void end_waiter(pid_t pid)
 		;
 }
 
-/* The v1 hierarchies know no birth in a cgroup. */
-static int release_waiter(const struct machine_state *machine, pid_t waiter, int go_fd)
+static int release_waiter(int go_fd)
 {
-	int r = machine->cgroup ? cgroups_join_v1(machine->cgroup, waiter) : 0;
-
-	if (r < 0)
-		return r;
 	return write(go_fd, "", 1) == 1 ? 0 : -EPIPE;
 }
 

@@ -90,6 +90,15 @@ static void reset_oom_score(void)
 	(void)close(fd);
 }
 
+/* By itself: the kernel then needs no lock that all forks of the host wait for. */
+static int join_v1(const struct enter_job *job)
+{
+	for (size_t i = 0; i < job->v1_count; i++)
+		if (write(job->v1_tasks[i], "0", 1) < 0)
+			return -errno;
+	return 0;
+}
+
 static int reset_process(const struct enter_job *job)
 {
 	struct {
@@ -276,11 +285,13 @@ static void take_off(const struct enter_job *job)
 		stage = ENTER_STAGE_##id;                                                          \
 		r = (call);                                                                        \
 	}
+	STEP(CGROUP, join_v1(job))
 	STEP(NAMESPACES, job->namespaces ? (int)SYS_RESULT(setns(job->pidfd, job->namespaces)) : 0)
 	STEP(ROOT, enter_root(job))
 	STEP(PREPARE, arrange_fds(job))
 	STEP(PREPARE, memory_advise(&job->private, &job->place, MADV_DONTFORK))
 	STEP(KEYRING, make_keyring(job))
+	STEP(SCOPE, job->scoped ? sys_landlock_scope_abstract_sockets() : 0)
 	STEP(SECCOMP, install_seccomp(job))
 	STEP(CAPS, drop_caps(job))
 	/* A change of ids has reset it. Until the process has executed both end with the caller. */

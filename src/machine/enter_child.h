@@ -24,9 +24,11 @@
 /* In their order. From TERMINAL on it is the process inside that reports. */
 #define ENTER_STAGES(X)                                                                            \
 	X(PREPARE, "prepare the process")                                                          \
+	X(CGROUP, "join the machine's cgroups")                                                    \
 	X(NAMESPACES, "join the machine's namespaces")                                             \
 	X(ROOT, "enter the machine's root directory")                                              \
 	X(KEYRING, "make a session keyring")                                                       \
+	X(SCOPE, "leave the abstract sockets of the host")                                         \
 	X(SECCOMP, "install the system call filter")                                               \
 	X(CAPS, "drop capabilities")                                                               \
 	X(FORK, "fork inside the machine")                                                         \
@@ -47,10 +49,15 @@ struct enter_report {
 	int32_t error;	/* negative errno */
 };
 
+/* Of v1 hierarchies; the kernel has 14 controllers, and a host may name one more. */
+#define ENTER_V1_MAX 32
+
 struct enter_job {
 	pid_t caller;
 	int pidfd, root_fd;
-	int go_fd;	/* one byte: the caller has done its part (v1 cgroups) */
+	int go_fd;		    /* one byte: the caller has done its part */
+	int v1_tasks[ENTER_V1_MAX]; /* of the machine's v1 cgroups, which the waiter moves into */
+	size_t v1_count;
 	int namespaces; /* CLONE_NEW… */
 	int stdio[3];
 	bool new_session;
@@ -58,6 +65,7 @@ struct enter_job {
 	bool no_new_privileges;
 	unsigned long personality;
 	struct rlimit limits[RLIM_NLIMITS];
+	bool scoped;		   /* as the machine's own processes are */
 	struct sock_fprog seccomp; /* of length 0: none */
 	uint32_t uid, gid;
 	const gid_t *groups;

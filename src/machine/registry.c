@@ -24,6 +24,8 @@
 #include "machine/clean.h"
 
 #define CLAIM_TRIES 100
+/* How long a start waits for what is left of an earlier machine of its name. */
+#define CLAIM_TIMEOUT_US (10 * USEC_PER_SEC)
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
 #define NAME_MAX_BYTES 64
@@ -122,7 +124,7 @@ static int remove_old(int registry_fd, const char *name)
 	int r = claim_old(registry_fd, name, &dir, &lock);
 
 	if (r >= 0)
-		r = machine_clean_locked(dir, name);
+		r = machine_clean_locked(dir, name, CLAIM_TIMEOUT_US);
 	if (r >= 0)
 		r = machine_remove_locked(registry_fd, name);
 	return r < 0 ? r : -EAGAIN;

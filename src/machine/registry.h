@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/time.h"
+
 #define MACHINE_RUN_DIR "/run/redd/machines"
 #define MACHINE_LOG_DIR "/var/log/redd"
 
@@ -54,6 +56,8 @@ struct machine_state {
 	bool ephemeral;
 	bool booted; /* an init runs inside: `login`, `stop` make sense */
 	bool private_network;
+	bool vsock;  /* its filter lets AF_VSOCK through */
+	bool scoped; /* kept from the abstract sockets of the network that it shares */
 	uint64_t stop_timeout_us;
 	unsigned boots; /* 1, and one more for each reboot */
 
@@ -116,8 +120,18 @@ int machine_read_boot_id(char **ret);
 /* A pidfd of the leader, verified by start time and boot id; -ESRCH when it is gone. */
 int machine_open_leader(const struct machine_state *state);
 
+/* For machine_clean_dead(): of a command that is about something else, and of `redd clean`. */
+#define MACHINE_CLEAN_BRIEFLY_US (250 * USEC_PER_MSEC)
+#define MACHINE_CLEAN_PATIENTLY_US (10 * USEC_PER_SEC)
 /*
  * Ends what still runs of machines whose supervisors are dead, and removes their directories,
- * cgroups and names. Returns how many, or -errno: -EBUSY for one that doesn't end.
+ * cgroups and names, within so much time for all of them together. Returns how many, or -errno. One that is not gone by then, or can't be removed, is for
+ * the next call, and is told in *ret_left (may be NULL), which machine_leftovers_done() frees.
  */
-int machine_clean_dead(void);
+struct machine_leftovers {
+	char **names;
+	int error; /* of the last one: -EBUSY for processes that don't end */
+};
+
+int machine_clean_dead(uint64_t timeout_us, struct machine_leftovers *ret_left);
+void machine_leftovers_done(struct machine_leftovers *left);

@@ -41,6 +41,7 @@ enum plan_op_kind {
 	SLOT(MACHINE_DIR, "machine-dir")       /* P: /run/redd/machines/NAME */                    \
 	SLOT(CGROUP_PAYLOAD, "cgroup-payload") /* P: the guest's cgroup root */                    \
 	SLOT(CGROUP_LEAF, "cgroup-leaf")       /* P: where PID 1 begins */                         \
+	SLOT(PIDS, "pids")		       /* P: `tasks` of the v1 cgroup that counts */       \
 	SLOT(USERNS, "userns")		       /* by clone-holder */                               \
 	SLOT(HOLDER, "holder")		       /* its pidfd, by clone-holder */                    \
 	SLOT(CGROUPNS, "cgroupns")	       /* by await */                                      \

@@ -174,6 +174,8 @@ static const char *check_children(const struct progress *done, const struct plan
 		return "the child that mounts the views is never made";
 	if (op->stage == PLAN_STAGE_OUTER && !done->has_cloned_outer)
 		return "the outer child is never made";
+	if (op->kind == PLAN_OP_JOIN_TASKS && op->stage == PLAN_STAGE_OUTER && done->has_joined)
+		return "a cgroup of the host is joined from inside the machine";
 	if (op->kind == PLAN_OP_CLONE_INNER && !done->has_joined)
 		return "PID 1 is made in the host's namespaces";
 	if (op->stage == PLAN_STAGE_OUTER && done->has_cloned_inner)
@@ -263,12 +265,12 @@ static void note(struct progress *done, const struct plan_op *op)
 static void note_prepared(struct progress *done)
 {
 	static const enum plan_slot prepared[] = {
-		PLAN_SLOT_IMAGE,      PLAN_SLOT_MACHINE_DIR, PLAN_SLOT_CGROUP_PAYLOAD,
-		PLAN_SLOT_STDIN,      PLAN_SLOT_STDOUT,	     PLAN_SLOT_STDERR,
-		PLAN_SLOT_SYNC,	      PLAN_SLOT_CGROUP_LEAF, PLAN_SLOT_NETNS,
-		PLAN_SLOT_NETNS_HOME, PLAN_SLOT_RESOLV,	     PLAN_SLOT_STORE,
-		PLAN_SLOT_NIX_DB,     PLAN_SLOT_NIX_SOCKET,  PLAN_SLOT_NIX_PROFILES,
-		PLAN_SLOT_NIX_ROOTS,
+		PLAN_SLOT_IMAGE,	PLAN_SLOT_MACHINE_DIR, PLAN_SLOT_CGROUP_PAYLOAD,
+		PLAN_SLOT_PIDS,		PLAN_SLOT_STDIN,       PLAN_SLOT_STDOUT,
+		PLAN_SLOT_STDERR,	PLAN_SLOT_SYNC,	       PLAN_SLOT_CGROUP_LEAF,
+		PLAN_SLOT_NETNS,	PLAN_SLOT_NETNS_HOME,  PLAN_SLOT_RESOLV,
+		PLAN_SLOT_STORE,	PLAN_SLOT_NIX_DB,      PLAN_SLOT_NIX_SOCKET,
+		PLAN_SLOT_NIX_PROFILES, PLAN_SLOT_NIX_ROOTS,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(prepared); i++)

@@ -178,6 +178,8 @@ static int resolve_kind(struct resolution *resolution)
 	spec->veth = !netns && (bridge || zone || settings_bool(settings, SETTING_VETH, false));
 	spec->private_network = spec->veth || netns || spec->link_count > 0 ||
 				settings_bool(settings, SETTING_PRIVATE_NETWORK, false);
+	spec->vsock = settings_bool(settings, SETTING_NETWORK_VSOCK, false);
+	spec->abstract_sockets = settings_bool(settings, SETTING_NETWORK_ABSTRACT, false);
 	return 0;
 }
 

@@ -198,6 +198,7 @@ static int describe_boot(struct supervisor *s)
 	state->leader_starttime = read_starttime(s->leader);
 	state->uid_shift = facts->uid_shift;
 	state->uid_range = facts->has_user_namespace ? facts->uid_range : 0;
+	state->scoped = facts->is_scoped;
 	state->boots++;
 	state->nix_generation = facts->store_generation;
 	if (str_replace(&state->uuid, facts->uuid) < 0 ||
@@ -227,6 +228,7 @@ static int describe_machine(struct supervisor *s)
 		.ephemeral = spec->ephemeral,
 		.booted = spec->start == SPEC_START_BOOT,
 		.private_network = spec->private_network,
+		.vsock = spec->vsock,
 		.stop_timeout_us = spec->stop_timeout_us,
 	};
 	return state->name && state->image && state->cgroup ? 0 : log_oom();

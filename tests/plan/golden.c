@@ -41,7 +41,8 @@ enum {
 	RESOLV_MISSING = 1 << 10,
 	NETWORKD = 1 << 11, /* the host's own serves machines */
 	NO_IPV6 = 1 << 12,
-	BINDS = 1 << 13, /* the host can't show a closure by an overlay */
+	BINDS = 1 << 13,   /* the host can't show a closure by an overlay */
+	V1_PIDS = 1 << 14, /* of cgroup2 and v1, the latter has the pids controller */
 };
 
 static const struct golden {
@@ -132,6 +133,7 @@ static const struct golden {
 	{"resolv-bind-run", RESOLV_RUN, {"--resolv-conf=bind-stub", "/bin/true"}},
 	{"resolv-bind-missing", RESOLV_MISSING, {"--resolv-conf=bind-host", "/bin/true"}},
 	{"resolv-delete", 0, {"--resolv-conf=delete", "/bin/true"}},
+	{"v1-pids", V1_PIDS, {"/bin/true"}},
 	{"v1-devices-beside-cgroup2", V1_DEVICES, {"--private-users=no", "/bin/true"}},
 };
 
@@ -294,9 +296,11 @@ static void fill_facts(const struct golden *golden, const struct spec *spec,
 	fill_resolv(golden, spec, facts);
 	facts->caps = spec->caps_bounding;
 	facts->seccomp = make_filter();
+	facts->is_scoped = !spec->private_network && !spec->abstract_sockets;
 	facts->has_tun = facts->has_fuse = golden->flags & HARDWARE;
 	facts->has_cgroup = !(golden->flags & NO_CGROUP);
 	facts->has_bpf_devices = !(golden->flags & (NO_CGROUP | V1_DEVICES));
+	facts->has_v1_pids = golden->flags & V1_PIDS;
 	facts->has_v1_devices = golden->flags & V1_DEVICES;
 	facts->has_terminal = golden->flags & TERMINAL;
 	facts->term = golden->flags & TERMINAL ? strdup("xterm") : NULL;

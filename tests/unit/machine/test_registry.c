@@ -165,7 +165,7 @@ static void test_claim_and_release(void **unused)
 	assert_int_equal(machine_state_write(dir, &state), 0);
 	assert_int_equal(machine_find("web", &found), 0);
 	assert_int_equal(found.leader, 8);
-	assert_int_equal(machine_clean_dead(), 0);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 0);
 	assert_int_equal(machine_release("web", dir), 0);
 	assert_int_equal(access(MACHINE_RUN_DIR "/web", F_OK), -1);
 	assert_int_equal(close(take_fd(&dir)), 0);
@@ -188,7 +188,7 @@ static void test_dead_is_not_found(void **unused)
 	assert_int_equal(machine_find("web", &found), -ESRCH);
 	assert_int_equal(machine_list(&list, &count), 0);
 	assert_int_equal(count, 0);
-	assert_int_equal(machine_clean_dead(), 1);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 1);
 	assert_int_equal(access(MACHINE_RUN_DIR "/web", F_OK), -1);
 	assert_int_equal(machine_find("../x", &found), -ESRCH);
 	assert_int_equal(machine_claim("../x", &lock), -EINVAL);
@@ -223,7 +223,7 @@ static void claim_in_a_loop(int rounds)
 		autoclose int dir = -1, lock = -1, mark = -1;
 
 		dir = machine_claim("race", &lock);
-		(void)machine_clean_dead();
+		(void)machine_clean_dead(USEC_PER_SEC, NULL);
 		if (dir == -EEXIST)
 			continue;
 		if (dir < 0)
@@ -255,7 +255,7 @@ static void test_claims_race(void **unused)
 	}
 	while (wait(&status) > 0)
 		assert_int_equal(status, 0);
-	(void)machine_clean_dead();
+	(void)machine_clean_dead(USEC_PER_SEC, NULL);
 	assert_int_equal(rmdir(MACHINE_RUN_DIR), 0);
 }
 
@@ -359,10 +359,10 @@ static void test_dead_cgroups_are_killed(void **unused)
 	}
 	(void)usleep(20 * 1000);
 	/* A live machine keeps its cgroup. */
-	assert_int_equal(machine_clean_dead(), 0);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 0);
 	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
 	assert_int_equal(close(take_fd(&lock)), 0);
-	assert_int_equal(machine_clean_dead(), 1);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WTERMSIG(status), SIGKILL);
 	assert_int_equal(faccessat(root, "redd/unit-test", F_OK, 0), -1);

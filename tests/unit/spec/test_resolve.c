@@ -71,6 +71,10 @@ static void describe_network(struct buf *b, const struct spec *spec)
 		buf_add_str(b, "any-source ");
 	if (spec->vlans)
 		buf_add_str(b, "vlans ");
+	if (spec->vsock)
+		buf_add_str(b, "vsock ");
+	if (spec->abstract_sockets)
+		buf_add_str(b, "abstract-sockets ");
 	if (spec->resolv_conf_how != SPEC_RESOLV_CONF_AUTO)
 		buf_printf(b, "resolv=%d:%d ", spec->resolv_conf_how, spec->resolv_conf_what);
 }
@@ -259,6 +263,7 @@ static void test_keys(void **state)
 		 "veth zone=z address=192.0.2.2/24 address=2001:db8::2/64 gateway=192.0.2.1 "
 		 "dns=192.0.2.3 any-source vlans "},
 		{"[X-Network]\nConfigure=no\n", "unconfigured "},
+		{"[X-Network]\nVSock=yes\nAbstractSockets=yes\n", "vsock abstract-sockets "},
 		{"[Exec]\nResolvConf=bind-stub\n", "resolv=4:3 "},
 	};
 
