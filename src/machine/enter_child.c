@@ -38,13 +38,13 @@ static void fail(int report_fd, enum enter_stage stage, int error)
 }
 
 /* Only while /proc is still the host's (P04). */
-static void reset_oom_score(void)
+static void set_oom_score(const struct enter_job *job)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	(void)!write(fd, "0", 1);
+	(void)!write(fd, job->oom_score, strlen(job->oom_score));
 	(void)close(fd);
 }
 
@@ -273,7 +273,7 @@ void enter_child_run(const struct enter_job *job)
 	if (r < 0)
 		fail(job->report_fd, ENTER_STAGE_PREPARE, r);
 	wait_for_parent(job->go_fd);
-	reset_oom_score();
+	set_oom_score(job);
 	r = reset_process(job);
 	if (r < 0)
 		fail(job->report_fd, ENTER_STAGE_PREPARE, r);

@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "machine/oom.h"
+
 #define ENTER_STAGES(X)                                                                            \
 	X(PREPARE, "prepare the process")                                                          \
 	X(CGROUP, "join the machine's cgroups")                                                    \
@@ -43,6 +45,7 @@ struct enter_job {
 	uint64_t caps_bounding;
 	bool no_new_privileges;
 	unsigned long personality;
+	char oom_score[OOM_SCORE_TEXT];
 	struct rlimit limits[RLIM_NLIMITS];
 	const struct sock_fprog *seccomp; /* NULL: none */
 	uint32_t uid, gid;
