@@ -167,7 +167,7 @@ static int read_limits(struct entering *e)
 /* As the supervisor gave it to PID 1, which may have changed its own since. */
 static void find_oom_score(struct entering *e, const struct machine_state *machine)
 {
-	int score = oom_score_of_machine(oom_score_of(machine->supervisor), oom_score_of(getpid()));
+	int score = oom_score_of_machine(oom_score_of(machine->supervisor));
 
 	oom_score_format(score, e->job.oom_score);
 }

@@ -51,11 +51,7 @@ int oom_score_lower_own(void)
 	return now;
 }
 
-int oom_score_of_machine(int supervisor, int starter)
+int oom_score_of_machine(int supervisor)
 {
-	int score = MAX(starter, 0);
-
-	if (score <= supervisor)
-		score = supervisor + OOM_SCORE_AHEAD;
-	return MIN(score, OOM_SCORE_MAX);
+	return supervisor < 0 ? 0 : MIN(supervisor + OOM_SCORE_AHEAD, OOM_SCORE_MAX);
 }

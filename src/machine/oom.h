@@ -23,10 +23,10 @@ int oom_score_of(pid_t pid);
  */
 int oom_score_lower_own(void);
 /*
- * What a machine's processes get: 0, or the score of who starts them where that is higher; more
- * where it would not be above the supervisor's. Whoever writes it with CAP_SYS_RESOURCE makes it the
- * least that they can give themselves. Pure.
+ * What a machine's processes get, whoever starts them: 0, or more where that is not above the
+ * supervisor's. Whoever writes it with CAP_SYS_RESOURCE makes it the least that they can give
+ * themselves. Pure.
  */
-int oom_score_of_machine(int supervisor, int starter);
+int oom_score_of_machine(int supervisor);
 /* "100", for the kernel. */
 void oom_score_format(int score, char ret[OOM_SCORE_TEXT]);

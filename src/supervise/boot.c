@@ -144,7 +144,8 @@ static void let_holder_go(struct supervisor *s)
 		(void)shutdown(s->holder_fd, SHUT_WR);
 }
 
-/* It has inherited the supervisor's, which may be that it is never ended: then it must not keep it. */
+/* It has inherited the supervisor's, which may be that it is never ended: then it must not keep it.
+ */
 static int set_oom_score(struct supervisor *s, pid_t inner)
 {
 	char path[48], text[OOM_SCORE_TEXT];

@@ -398,15 +398,14 @@ static void let_go(struct supervisor *s)
 }
 
 /*
- * Memory that belongs to no process, such as a tmpfs, can make a guest the smaller of the two. It is
- * no hole when the supervisor goes first, but an end without a word.
+ * Memory that belongs to no process, such as a tmpfs, can make a guest the smaller of the two. It
+ * is no hole when the supervisor goes first, but an end without a word.
  */
 static void survive_the_machine(struct supervisor *s)
 {
-	int before = oom_score_of(getpid());
 	int now = oom_score_lower_own();
 
-	s->oom_score = oom_score_of_machine(now, before);
+	s->oom_score = oom_score_of_machine(now);
 	if (now > OOM_SCORE_MIN)
 		log_debug("the OOM score of the supervisor of machine %s is %d, of the machine %d: "
 			  "without CAP_SYS_RESOURCE the machine's root can make its own as low",
