@@ -171,6 +171,7 @@ static void add_text(struct json_object *object, const char *key, const char *te
 static int method_add_port(struct connection *c, struct json_object *in, struct json_object **out)
 {
 	autocall(ports_failure_done) struct ports_failure failure = {};
+	char text[NET_PORT_TEXT];
 	struct net_port port;
 	int r = take_port(in, &port);
 
@@ -184,6 +185,8 @@ static int method_add_port(struct connection *c, struct json_object *in, struct 
 	*out = json_object_new_object();
 	add_text(*out, "reason", failure.text);
 	add_text(*out, "owner", failure.owner);
+	if (r == -EADDRINUSE)
+		add_text(*out, "port", net_port_format(&failure.port, text));
 	return r;
 }
 
