@@ -13,6 +13,7 @@
 #include "lib/str.h"
 #include "log/log.h"
 #include "machine/control.h"
+#include "machine/port_owner.h"
 #include "machine/registry.h"
 #include "net/port.h"
 
@@ -37,11 +38,32 @@ static const char *text_of(struct json_object *object, const char *key)
 	return json_object_get_string(value);
 }
 
+/* Searched for here: the supervisor has a machine to serve. */
+static int say_taken(const char *port, struct json_object *parameters)
+{
+	autofree char *found = NULL;
+	const char *owner = text_of(parameters, "owner");
+	struct net_port taken = {};
+
+	if (!*owner && net_port_parse(text_of(parameters, "port"), &taken) >= 0) {
+		struct port_query query = {.protocol = taken.protocol,
+					   .address = taken.bind,
+					   .first = taken.first,
+					   .last = taken.last};
+
+		(void)port_owner_find(&query, &found);
+		owner = found ? found : "";
+	}
+	return log_error(-EADDRINUSE, "%s: %s by %s", port, text_of(parameters, "reason"),
+			 *owner ? owner : "somebody");
+}
+
 static int say_failure(const char *machine, const char *port, const char *error,
 		       struct json_object *parameters)
 {
-	if (streq(error, CONTROL_INTERFACE ".PortTaken") ||
-	    streq(error, CONTROL_INTERFACE ".PortFailed"))
+	if (streq(error, CONTROL_INTERFACE ".PortTaken"))
+		return say_taken(port, parameters);
+	if (streq(error, CONTROL_INTERFACE ".PortFailed"))
 		return log_error(-EADDRINUSE, "%s: %s", port, text_of(parameters, "reason"));
 	if (streq(error, CONTROL_INTERFACE ".NoSuchPort")) {
 		(void)log_error(-ENOENT, "machine %s has no such port: %s", machine, port);

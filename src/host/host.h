@@ -149,6 +149,13 @@ struct host {
 	bool has_leftovers; /* undo could not give all back: the next command must try again */
 };
 
+/*
+ * Limits of a file system in memory that the guest can write to: of the host's memory, and of its
+ * kernel's, which each file takes some of. As systemd has it.
+ */
+#define HOST_TMPFS_SIZE "size=10%"
+#define HOST_TMPFS_INODES "nr_inodes=400k"
+
 /* Changes of ephemeral machines, on disk; a directory that a crash left is removed by the next. */
 #define HOST_SCRATCH_DIR "/var/lib/redd/ephemeral"
 

@@ -327,8 +327,8 @@ static uint32_t store_group(const struct host_facts *facts)
 static void plan_tmpfs(const struct host_facts *facts, struct plan *plan)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_SETUP, .source = "tmpfs",
-		 .data = plan_printf(plan, "mode=%o,uid=%u,gid=%u,size=4m", STORE_MODE,
-				     facts->uid_shift, store_group(facts)),
+		 .data = plan_printf(plan, "mode=%o,uid=%u,gid=%u,size=4m,nr_inodes=64k",
+				     STORE_MODE, facts->uid_shift, store_group(facts)),
 		 .flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .out = PLAN_SLOT_STORE_TREE);
 	plan_attach_host(PLAN_SLOT_STORE_TREE, plan);
 }

@@ -15,8 +15,9 @@
  *   AddPort(port: string)             forwards one more, until the machine ends
  *   RemovePort(port: string)          the very same; connections by the proxy are ended
  * Errors: org.varlink.service.MethodNotFound, .InvalidParameter, io.redd.Machine.NotAvailable;
- * of AddPort io.redd.Machine.PortTaken(reason: string, owner: string) and
- * io.redd.Machine.PortFailed(reason: string); of RemovePort io.redd.Machine.NoSuchPort().
+ * of AddPort io.redd.Machine.PortTaken(reason: string, port: string, owner: ?string), where the
+ * owner is told if it is a machine that forwards the port, and else is for the caller to search
+ * for, and io.redd.Machine.PortFailed(reason: string); of RemovePort io.redd.Machine.NoSuchPort().
  * Replies to PowerOff, Reboot and Terminate come at once; the end of the machine is the end of the
  * supervisor's lock. Only root may connect (the directory is 0700 and SO_PEERCRED is checked).
  * Frames over CONTROL_MESSAGE_MAX bytes end the connection.

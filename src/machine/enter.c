@@ -26,6 +26,7 @@
 #include "machine/cgroups.h"
 #include "machine/enter_child.h"
 #include "machine/leader.h"
+#include "machine/oom.h"
 #include "machine/registry.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -169,6 +170,14 @@ static int read_limits(struct entering *e)
 	return 0;
 }
 
+/* As the supervisor gave it to PID 1, which may have changed its own since. */
+static void find_oom_score(struct entering *e, const struct machine_state *machine)
+{
+	int score = oom_score_of_machine(oom_score_of(machine->supervisor));
+
+	oom_score_format(score, e->job.oom_score);
+}
+
 static int read_leader(struct entering *e, const struct machine_state *machine)
 {
 	struct leader_confinement confinement;
@@ -184,6 +193,7 @@ static int read_leader(struct entering *e, const struct machine_state *machine)
 		r = read_limits(e);
 	if (r < 0)
 		return r;
+	find_oom_score(e, machine);
 	e->job.pidfd = e->leader.pidfd;
 	e->job.caps_bounding = confinement.caps_bounding;
 	e->job.no_new_privileges = confinement.no_new_privileges;
@@ -405,7 +415,7 @@ static int enter(struct entering *e, const struct machine_state *machine, const 
 	e->job.go_fd = go[0];
 	r = enter_job_pack(&e->job, &e->packed);
 	waiter = r < 0 ? r : clone_waiter(e);
-	r = waiter < 0 ? waiter : release_waiter(machine, waiter, go[1]);
+	r = waiter < 0 ? waiter : release_waiter(go[1]);
 	(void)close(go[0]);
 	(void)close(go[1]);
 	if (r >= 0)

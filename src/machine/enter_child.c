@@ -80,13 +80,13 @@ static void fail(const struct enter_job *job, enum enter_stage stage, int error)
 }
 
 /* Only while /proc is still the host's (P04). */
-static void reset_oom_score(void)
+static void set_oom_score(const struct enter_job *job)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	(void)!write(fd, "0", 1);
+	(void)!write(fd, job->oom_score, strlen(job->oom_score));
 	(void)close(fd);
 }
 
@@ -260,7 +260,7 @@ static int prepare(const struct enter_job *job)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	wait_for_caller(job);
-	reset_oom_score();
+	set_oom_score(job);
 	(void)prctl(PR_SET_NAME, "redd-enter");
 	r = reset_process(job);
 	/* Stopping the caller's job by ^Z must not stop this. */

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "lib/memory.h"
+#include "machine/oom.h"
 
 /* In their order. From TERMINAL on it is the process inside that reports. */
 #define ENTER_STAGES(X)                                                                            \
@@ -64,6 +65,7 @@ struct enter_job {
 	uint64_t caps_bounding;
 	bool no_new_privileges;
 	unsigned long personality;
+	char oom_score[OOM_SCORE_TEXT];
 	struct rlimit limits[RLIM_NLIMITS];
 	bool scoped;		   /* as the machine's own processes are */
 	struct sock_fprog seccomp; /* of length 0: none */

@@ -17,6 +17,7 @@
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
+#include "machine/oom.h"
 #include "supervise/internal.h"
 
 static struct supervisor *supervisor_of(struct child_context *context)
@@ -123,10 +124,25 @@ static void let_holder_go(struct supervisor *s)
 		(void)shutdown(s->holder_fd, SHUT_WR);
 }
 
+/* It has inherited the supervisor's, which may be that it is never ended: then it must not keep it.
+ */
+static int set_oom_score(struct supervisor *s, pid_t inner)
+{
+	char path[48], text[OOM_SCORE_TEXT];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)inner);
+	oom_score_format(s->oom_score, text);
+	r = io_write_file_at(AT_FDCWD, path, text);
+	if (r >= 0 || oom_score_of(inner) >= 0)
+		return 0;
+	s->start_error = r;
+	return log_errno(r, "set the OOM score of machine %s", s->spec->machine);
+}
+
 static int watch_inner(struct child_context *context, pid_t inner)
 {
 	struct supervisor *s = supervisor_of(context);
-	char path[48];
 
 	host_set_slot(&s->host, PLAN_SLOT_SYNC, -1);
 	s->leader = s->host.leader_pid = inner;
@@ -134,11 +150,7 @@ static int watch_inner(struct child_context *context, pid_t inner)
 	if (s->leader_fd >= 0)
 		host_set_slot(&s->host, PLAN_SLOT_LEADER, fcntl(s->leader_fd, F_DUPFD_CLOEXEC, 3));
 	let_holder_go(s);
-	/* A caller that the kernel spares when memory runs out is no reason to spare the machine.
-	 */
-	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)inner);
-	(void)io_write_file_at(AT_FDCWD, path, "0");
-	return MIN(s->leader_fd, 0);
+	return s->leader_fd < 0 ? s->leader_fd : set_oom_score(s, inner);
 }
 
 static void reap(pid_t *pid)

@@ -117,6 +117,7 @@ static int method_add_port(struct control_connection *c, void *userdata, struct 
 			   struct json_object **out)
 {
 	autocall(ports_failure_done) struct ports_failure failure = {};
+	char text[NET_PORT_TEXT];
 	struct net_port port;
 	int r = take_port(in, &port);
 
@@ -130,6 +131,8 @@ static int method_add_port(struct control_connection *c, void *userdata, struct 
 	*out = json_object_new_object();
 	add_text(*out, "reason", failure.text);
 	add_text(*out, "owner", failure.owner);
+	if (r == -EADDRINUSE)
+		add_text(*out, "port", net_port_format(&failure.port, text));
 	return r;
 }
 

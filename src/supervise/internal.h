@@ -42,6 +42,7 @@ struct supervisor {
 	struct consolelog *log; /* NULL where nothing is kept */
 
 	int mount_ns_fd; /* the caller's, to go back to between boots */
+	int oom_score;	 /* of the machine, see machine/oom.h */
 
 	/* one boot */
 	struct host host;

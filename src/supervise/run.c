@@ -22,6 +22,7 @@
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
+#include "machine/oom.h"
 #include "supervise/control_server.h"
 #include "supervise/internal.h"
 #include "supervise/network.h"
@@ -457,6 +458,21 @@ static void let_go(struct supervisor *s)
 	machine_state_done(&s->state);
 }
 
+/*
+ * Memory that belongs to no process, such as a tmpfs, can make a guest the smaller of the two. It
+ * is no hole when the supervisor goes first, but an end without a word.
+ */
+static void survive_the_machine(struct supervisor *s)
+{
+	int now = oom_score_lower_own();
+
+	s->oom_score = oom_score_of_machine(now);
+	if (now > OOM_SCORE_MIN)
+		log_debug("the OOM score of the supervisor of machine %s is %d, of the machine %d: "
+			  "without CAP_SYS_RESOURCE the machine's root can make its own as low",
+			  s->spec->machine, now, s->oom_score);
+}
+
 int supervisor_live(struct supervisor *s)
 {
 	int r;
@@ -465,6 +481,7 @@ int supervisor_live(struct supervisor *s)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	/* The caller's taste must not hide /run/host or a new mount point from the machine. */
 	(void)umask(022);
+	survive_the_machine(s);
 	s->asker_fd = -1;
 	s->image_fd = s->machine_dir = s->machine_lock_fd = s->signal_fd = -1;
 	s->pty_fd = s->leader_fd = s->report_fd = s->holder_fd = -1;

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import cgroups, frames, trees
+from helpers import cgroups, frames, processes, session, trees
 from helpers.netns import network_of
 from helpers.packetfilter import KERNELS
 from helpers.security import row
@@ -191,3 +191,118 @@ def test_an_orphan_that_is_in_no_cgroup_is_ended(images):
     orphan.lose_supervisor()
     orphan.redd("list")
     assert orphan.is_gone()
+
+
+# --- when memory runs out
+
+# Memory that belongs to no process. Its child is smaller than the supervisor, and PID 1 the smallest; that gives all back when the child has been killed.
+HOG = r"""
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char block[600000];
+
+int main(int argc, char *argv[])
+{
+	int fd = argc > 1 ? open("/proc/self/oom_score_adj", O_WRONLY) : -1;
+	if (fd >= 0) (void)!write(fd, argv[1], 1);
+	prctl(PR_SET_PDEATHSIG, 0);
+	mkdir("/mnt", 0755);
+	mount("t", "/mnt", "tmpfs", 0, "size=100%");
+	(void)!write(1, "up\n", 3);
+	if (fork() == 0) {
+		for (unsigned i = 0; i < sizeof block; i++) block[i] = 1;
+		fd = open("/mnt/f", O_CREAT | O_WRONLY, 0600);
+		for (;;) if (write(fd, block, sizeof block) <= 0) usleep(100000);
+	}
+	wait(0);
+	truncate("/mnt/f", 0);
+	for (;;) pause();
+}
+"""
+
+
+@pytest.fixture
+def little_memory():
+    """A memory cgroup (v1) of 96 MB: the path of its cgroup.procs."""
+    top = Path("/sys/fs/cgroup/memory")
+    if not (top / "memory.limit_in_bytes").exists():
+        pytest.skip("no memory controller of cgroup v1")
+    folder = top / f"{session.tag}-little"
+    folder.mkdir()
+    (folder / "memory.limit_in_bytes").write_text("96M")
+    yield folder / "cgroup.procs"
+    (folder / "memory.force_empty").write_text("1")
+    folder.rmdir()
+
+
+def run_hog(redd, root, procs, *words):
+    trees.compile_static(HOG, root / "hog")
+    process = redd.start("run", "-q", "-D", root, "-M", "hog", "-n", "--console=pipe", "/hog", *words,
+                         preexec_fn=lambda: procs.write_text(str(os.getpid())))  # fmt: skip
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+def end_of(leader):
+    """Whether memory has run out: of the two processes of the machine, or the supervisor, one is gone."""
+    return lambda: is_gone(leader) or len(pids_inside(leader)) < 2
+
+
+@row("K06C", "memory that belongs to no process makes the kernel end the supervisor",
+     "its oom_score_adj is as low as allowed, the machine's above it, with a floor where CAP_SYS_RESOURCE can set one")  # fmt: skip
+def test_a_machine_is_ended_before_its_supervisor(redd, tmp_path, little_memory):
+    root = trees.make_busybox(tmp_path / "tree")
+    process = run_hog(redd, root, little_memory)
+    leader = int(redd("show", "hog").out.split("Leader=")[1].split()[0])
+    wait_until(end_of(leader), "memory runs out", 60)
+    assert is_gone(leader) or process.poll() is None, "a process of the machine was ended, the supervisor was not"
+    redd.run("terminate", "hog")
+    process.communicate(timeout=30)
+    assert process.returncode >= 0, "nor later"
+
+
+@row("K06C")
+def test_a_machine_that_asks_for_its_supervisor_s_score(redd, tmp_path, little_memory):
+    """Without CAP_SYS_RESOURCE it gets it, and the supervisor may be ended: the machine is confined all the same."""
+    orphan = Orphan.__new__(Orphan)
+    process = run_hog(redd, trees.make_busybox(tmp_path / "tree"), little_memory, "0")
+    shown = redd("show", "hog").out
+    orphan.leader = int(shown.split("Leader=")[1].split()[0])
+    orphan.link = shown.split("NetworkInterface=")[1].split()[0]
+    wait_until(end_of(orphan.leader), "memory runs out", 60)
+    if process.poll() is not None and not is_gone(orphan.leader):
+        assert not processes.can_lower_oom_score()
+        assert not orphan.reaches_loopback()
+    redd.run("terminate", "hog")
+    redd("list")
+    process.communicate(timeout=30)
+    assert is_gone(orphan.leader) and orphan.link not in os.listdir("/sys/class/net")
+
+
+@row("K06C")
+def test_scores(redd, images):
+    machine = Orphan(images())
+    score = lambda pid: Path(f"/proc/{pid}/oom_score_adj").read_text().strip()
+    inside = redd("exec", machine.machine, "cat", "/proc/self/oom_score_adj").out.strip()
+    assert {score(pid) for pid in machine.pids} | {inside} == {processes.oom_score_of_machines()}
+    assert int(score(machine.supervisor)) == (-1000 if processes.can_lower_oom_score() else int(Path("/proc/self/oom_score_adj").read_text()))
+    lower = redd.run("exec", machine.machine, "sh", "-c", "echo -1 > /proc/self/oom_score_adj")
+    assert lower.code != 0 or int(Path("/proc/self/oom_score_adj").read_text()) < 0
+
+
+@row("K07C", "a guest fills file systems in memory", "each that redd makes has limits of size and of files; --tmpfs= gets them where none are given")
+@pytest.mark.parametrize("users", ["pick", "no"])
+def test_limits_of_file_systems_in_memory(redd, tmp_path, users):
+    root = trees.make_busybox(tmp_path / "tree")
+    script = "grep -E ' (tmpfs) ' /proc/mounts"
+    out = redd("run", "-q", "-D", root, f"--private-users={users}", "--tmpfs=/a", "--tmpfs=/b:size=1m", "--tmpfs=/c:mode=0700,nr_inodes=5", "/bin/sh", "-c", script).out
+    mounts = {line.split()[1]: line.split()[3].split(",") for line in out.splitlines()}
+    assert {"/dev", "/dev/shm", "/run", "/tmp", "/run/host", "/a", "/b", "/c"} <= mounts.keys()
+    for path, options in mounts.items():
+        assert [word for word in options if word.startswith("size=")] and [word for word in options if word.startswith("nr_inodes=")], (path, options)
+    assert "size=1024k" in mounts["/b"] and "nr_inodes=5" in mounts["/c"] and "size=1024k" not in mounts["/a"]

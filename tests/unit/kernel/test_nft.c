@@ -169,6 +169,7 @@ static int count_object(void *context, uint8_t family, const struct nlattr *attr
 	return 0;
 }
 
+/* security row: N19C */
 /* A ruleset that is half old and half new is none. */
 static void an_interrupted_listing_is_an_error(void **state)
 {
