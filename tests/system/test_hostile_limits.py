@@ -84,7 +84,7 @@ def test_k06_a_range_of_ones_own_choice(redd, tree):
 def test_k06_users_of_the_host_own_no_machine(redd, tree, etc):
     """A process of the host's that has the owner's uid has all power over the user namespace (user_namespaces(7))."""
     etc("passwd", Path("/etc/passwd").read_text() + "wolf:x:1500000000:1500000000::/:/bin/false\n")
-    with running(redd, tree, users="1500000000") as victim:
+    with running(redd, tree, "/bin/sh", "-c", "echo up; exec sleep 1000", users="1500000000") as victim:
         assert owner_of_users(victim) == 0
         assert "its root is wolf on the host" in victim.process.stdout.readline()
     with running(redd, tree, users="identity") as victim:
