@@ -120,14 +120,14 @@ static int open_mounted(void)
  * Only where nobody has mounted it: mounting it anew sets the flags of all its mounts, and takes
  * 10 ms and more.
  */
-static int mount_private(void)
+static int mount_private(const char *type, const char *option)
 {
-	autoclose int fs = sys_fsopen("cgroup2", FSOPEN_CLOEXEC);
+	autoclose int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
 	int r;
 
 	if (fs < 0)
 		return fs;
-	r = sys_fsconfig(fs, FSCONFIG_SET_FLAG, "nsdelegate", NULL, 0);
+	r = sys_fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
 	if (r >= 0)
 		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 	if (r < 0)
@@ -139,7 +139,7 @@ int cgroups_open_unified(void)
 {
 	int fd = open_mounted();
 
-	return fd >= 0 ? fd : mount_private();
+	return fd >= 0 ? fd : mount_private("cgroup2", "nsdelegate");
 }
 
 struct v1_call {
@@ -155,11 +155,69 @@ static int call_v1(const char *path, const char *options, void *userdata)
 	return fd < 0 ? 0 : call->fn(fd, call->userdata);
 }
 
+/* "pids\t8\t3\t1": the hierarchy of the controller has that number; 0 is cgroup2's. */
+static bool is_bound_to_v1(const char *controller)
+{
+	autofree char *text = NULL;
+	char *line, *saved = NULL;
+
+	if (io_read_file_at(AT_FDCWD, "/proc/cgroups", PROCS_MAX_BYTES, &text, NULL) < 0)
+		return false;
+	for (line = strtok_r(text, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved)) {
+		const char *rest = str_after_prefix(line, controller);
+
+		if (rest && *rest == '\t')
+			return strtoul(rest + 1, NULL, 10) != 0;
+	}
+	return false;
+}
+
+struct v1_search {
+	const char *controller;
+	int fd;
+};
+
+static int take_v1(const char *path, const char *options, void *userdata)
+{
+	struct v1_search *search = userdata;
+	autostrv char **words = NULL;
+	int r = search->fd >= 0 ? 0 : strv_split(options, ",", &words);
+
+	if (r >= 0 && strv_contains(words, search->controller))
+		search->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return r;
+}
+
+/* *ret_is_shown: somebody has mounted it here. */
+static int open_v1(const char *controller, bool *ret_is_shown)
+{
+	struct v1_search search = {.controller = controller, .fd = -ENOENT};
+	int r = for_each_mount("cgroup", take_v1, &search);
+
+	*ret_is_shown = search.fd >= 0;
+	if (r < 0 || search.fd >= 0)
+		return r < 0 ? r : search.fd;
+	/* Never one that is cgroup2's: a mount would take it from there. */
+	return is_bound_to_v1(controller) ? mount_private("cgroup", controller) : -ENOENT;
+}
+
+int cgroups_open_v1(const char *controller)
+{
+	bool is_shown;
+
+	return open_v1(controller, &is_shown);
+}
+
 int cgroups_for_each_v1(cgroups_v1_fn fn, void *userdata)
 {
 	struct v1_call call = {.fn = fn, .userdata = userdata};
+	bool is_shown = true;
+	autoclose int hidden = -1;
+	int r = for_each_mount("cgroup", call_v1, &call);
 
-	return for_each_mount("cgroup", call_v1, &call);
+	/* The one that machines are put into whether or not it is shown here. */
+	hidden = r < 0 ? -1 : open_v1("pids", &is_shown);
+	return r >= 0 && hidden >= 0 && !is_shown ? fn(hidden, userdata) : r;
 }
 
 int cgroups_open_below(int root_fd, const char *path)
@@ -185,30 +243,6 @@ int cgroups_open_enter(const char *path)
 		return -errno;
 	fd = openat(machine, "enter", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
-}
-
-struct v1_search {
-	const char *controller;
-	int fd;
-};
-
-static int take_v1(const char *path, const char *options, void *userdata)
-{
-	struct v1_search *search = userdata;
-	autostrv char **words = NULL;
-	int r = search->fd >= 0 ? 0 : strv_split(options, ",", &words);
-
-	if (r >= 0 && strv_contains(words, search->controller))
-		search->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return r;
-}
-
-int cgroups_open_v1(const char *controller)
-{
-	struct v1_search search = {.controller = controller, .fd = -ENOENT};
-	int r = for_each_mount("cgroup", take_v1, &search);
-
-	return r < 0 ? r : search.fd < 0 ? -ENOENT : search.fd;
 }
 
 struct tasks {
@@ -253,11 +287,25 @@ int cgroups_open(const char *path)
 
 int cgroups_read_pids(int cgroup_fd, pid_t **ret, size_t *ret_count)
 {
+	autoclose int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return cgroups_read_procs(fd, ret, ret_count);
+	/* One that was just removed. */
+	if (errno != ENODEV)
+		return -errno;
+	*ret = calloc(1, sizeof(**ret));
+	*ret_count = 0;
+	return *ret ? 0 : -ENOMEM;
+}
+
+int cgroups_read_procs(int procs_fd, pid_t **ret, size_t *ret_count)
+{
 	autofree pid_t *pids = NULL;
 	autofree char *text = NULL;
 	char *line, *saved = NULL;
 	size_t count = 0, size;
-	int r = io_read_file_at(cgroup_fd, "cgroup.procs", PROCS_MAX_BYTES, &text, &size);
+	int r = io_read_fd(procs_fd, PROCS_MAX_BYTES, &text, &size);
 
 	/* A threaded cgroup lists no processes, and one that was just removed none any more. */
 	if (r == -ENODEV || r == -EOPNOTSUPP)

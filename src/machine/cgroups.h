@@ -16,11 +16,17 @@
  */
 int cgroups_open_unified(void);
 
-/* Calls fn with the root directory of every mounted v1 hierarchy; a negative return ends it. */
+/*
+ * Calls fn with the root directory of every v1 hierarchy that is mounted, and of that of the pids
+ * controller; a negative return ends it.
+ */
 typedef int (*cgroups_v1_fn)(int root_fd, void *userdata);
 int cgroups_for_each_v1(cgroups_v1_fn fn, void *userdata);
 
-/* The root directory of the mounted v1 hierarchy that has this controller, or -ENOENT. */
+/*
+ * The root directory of the v1 hierarchy that has this controller: where the host shows it, else by
+ * a mount of our own. -ENOENT when none has it.
+ */
 int cgroups_open_v1(const char *controller);
 
 /* Opens PATH below a hierarchy's root, never the root itself. Both parts of cgroups use it. */
@@ -29,6 +35,8 @@ int cgroups_open_below(int root_fd, const char *path);
 int cgroups_open(const char *path);
 /* The processes directly in a cgroup; 0 is one of another pid namespace. The caller frees. */
 int cgroups_read_pids(int cgroup_fd, pid_t **ret, size_t *ret_count);
+/* The same from its file cgroup.procs, for who may have no descriptor for that by then. */
+int cgroups_read_procs(int procs_fd, pid_t **ret, size_t *ret_count);
 /*
  * Sends a signal to each process directly in a cgroup, however many there are. 0, or the first
  * failure but that one has ended; the others get theirs all the same.

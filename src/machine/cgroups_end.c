@@ -32,8 +32,8 @@ static int compare_pids(const void *a, const void *b)
 }
 
 /*
- * Opens as many as there are descriptors for, but for the one that reading needs next; the others'
- * turn comes with the next batch. Returns how many of the pids are dealt with: none is an error.
+ * Opens as many as there are descriptors for; the others' turn comes with the next batch. Returns
+ * how many of the pids are dealt with: none is an error.
  */
 static int open_batch(const pid_t *pids, size_t count, int *pidfds)
 {
@@ -41,11 +41,8 @@ static int open_batch(const pid_t *pids, size_t count, int *pidfds)
 
 	for (int i = 0; i < n; i++) {
 		pidfds[i] = pids[i] > 1 ? sys_pidfd_open(pids[i], 0) : -ESRCH;
-		if (pidfds[i] != -EMFILE && pidfds[i] != -ENFILE)
-			continue;
-		if (i > 0)
-			cleanup_close(&pidfds[i - 1]);
-		return i > 1 ? i - 1 : pidfds[i];
+		if (pidfds[i] == -EMFILE || pidfds[i] == -ENFILE)
+			return i > 0 ? i : pidfds[i];
 	}
 	return n;
 }
@@ -71,10 +68,12 @@ static int signal_batch(const pid_t *pids, const int *pidfds, size_t count, cons
 static int signal_some(int cgroup_fd, const pid_t *pids, size_t count, int signal, size_t *ret_done)
 {
 	autofree pid_t *again = NULL;
+	/* First: the processes may take all other descriptors. */
+	autoclose int procs = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	int pidfds[SIGNAL_BATCH];
 	size_t count_again;
-	int n = open_batch(pids, count, pidfds);
-	int r = n < 0 ? n : cgroups_read_pids(cgroup_fd, &again, &count_again);
+	int n = procs < 0 ? -errno : open_batch(pids, count, pidfds);
+	int r = n < 0 ? n : cgroups_read_procs(procs, &again, &count_again);
 
 	if (r >= 0) {
 		qsort(again, count_again, sizeof(*again), compare_pids);

@@ -92,16 +92,38 @@ def test_the_guest_sees_no_place_of_the_host(redd, tree):
     assert "redd" not in out and all(line.split(":", 2)[2] in ("/", "/init") for line in out.splitlines()), out
 
 
-@row("K06E")
-def test_no_controller_is_said(tree, tmp_path):
-    if not v1("pids"):
-        pytest.skip("the pids controller is cgroup2's here, and can't be taken away for a test")
+def wrapped(tmp_path, arrange):
+    """A redd whose every command finds the control groups so."""
     script = tmp_path / "redd"
-    hide = f'umount /sys/fs/cgroup/pids && exec {shlex.quote(str(command.program()))} "$@"'
-    script.write_text(f'#!/bin/sh\nexec unshare --mount --propagation private /bin/sh -c {shlex.quote(hide)} redd "$@"\n')
+    line = f'{arrange} && exec {shlex.quote(str(command.program()))} "$@"'
+    script.write_text(f'#!/bin/sh\nexec unshare --mount --propagation private /bin/sh -c {shlex.quote(line)} redd "$@"\n')
     script.chmod(0o755)
+    return command.Redd(script)
+
+
+needs_v1_pids = pytest.mark.skipif(not v1("pids"), reason="the pids controller is cgroup2's here, and can't be taken away for a test")
+
+
+@row("K06E")
+@needs_v1_pids
+def test_a_hidden_controller_counts_too(redd, tree, tmp_path):
+    """Of a host, or a part of one, that has not mounted it."""
+    hidden = wrapped(tmp_path, "umount -R -l /sys/fs/cgroup")
+    with running(hidden, tree) as victim:
+        group = pids_group_of(victim).parent
+        before = int((group / "pids.current").read_text())
+        assert before > 0
+        with hidden.start("exec", victim, "/bin/sleep", "1000", stdin=subprocess.DEVNULL) as entered:
+            wait_until(lambda: int((group / "pids.current").read_text()) > before, "it is counted")
+            entered.terminate()
+    assert not group.exists()
+
+
+@row("K06E")
+@needs_v1_pids
+def test_no_controller_is_said(tree, tmp_path):
     name = f"{session.tag}-uncounted"
-    result = command.Redd(script)("run", "-q", "-D", tree, "-M", name, "/bin/true")
+    result = wrapped(tmp_path, "mount -o remount,bind,ro /sys/fs/cgroup/pids")("run", "-q", "-D", tree, "-M", name, "/bin/true")
     assert result.err.count(f"nothing bounds the number of processes of machine {name}") == 1, result
 
 
