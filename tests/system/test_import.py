@@ -1067,11 +1067,11 @@ def test_worst_archives(redd, tmp_path, shape):
 @pytest.mark.usefixtures("pool_in_memory")
 def test_headers_that_take_for_ever_end(redd, tmp_path):
     """libarchive compares each entry of an ACL with all others: hours for a few kilobytes, seconds here."""
-    entries = b",".join(b"user:%d:rwx:--:allow" % n for n in range(40_000))
+    entries = b",".join([b"user:1:rwx:--:allow"] * 45_000)
     one = records(SCHILY__acl__ace=entries) + head("etc/f")
     path = tmp_path / "slow.tar.gz"
     with gzip.open(path, "wb", 1) as out:
-        out.write(head("./", tarfile.DIRTYPE) + head("etc", tarfile.DIRTYPE) + one * 200)
+        out.write(head("./", tarfile.DIRTYPE) + head("etc", tarfile.DIRTYPE) + one * 40)
     code, stderr, _, seconds = import_and_measure(redd, path)
     assert code == 1 and "far more processor time" in stderr, stderr
     assert seconds < 60
