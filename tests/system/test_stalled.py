@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pty
+import select
 import shutil
 import signal
 import socket
@@ -250,16 +251,17 @@ def paste_into(argv, paste, first=b""):
 
     def read():
         try:
-            seen.extend(os.read(master, 65536))
+            if select.select([master], [], [], 1)[0]:
+                seen.extend(os.read(master, 65536))
         except OSError:
             pass
 
     os.write(master, first)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 40
     while b"ready" not in seen:
         read()
         assert time.monotonic() < deadline, bytes(seen)
-    writer = threading.Thread(target=lambda: _write_all(master, paste))
+    writer = threading.Thread(target=lambda: _write_all(master, paste), daemon=True)
     writer.start()
     while b" end" not in seen:
         assert time.monotonic() < deadline, bytes(seen[-200:])
