@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pty
+import select
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import time
 import tty
+from pathlib import Path
 
 import pytest
 from helpers import trees
@@ -185,6 +187,17 @@ def test_nothing_is_lost_to_a_slow_reader(box, stalled):
     assert run.process.wait(timeout=ANSWER_S) == 0
 
 
+def test_nothing_is_lost_to_a_slow_flood(box, stalled):
+    """More than any queue holds: the guest's writer waits for the reader."""
+    run = stalled(box, "/bin/busybox", "seq", "1", "200000", console="read-only")
+    wait_until(lambda: box.leader() > 0, "it runs")
+    wait_for_full_pipe(run.read_fd)
+    assert box.is_running()
+    lines = run.drain().split()
+    assert [int(line) for line in lines if line.isdigit()] == list(range(1, 200001))
+    assert run.process.wait(timeout=ANSWER_S) == 0
+
+
 def test_signal_ends_what_waits_for_a_reader(box, stalled):
     run = stalled(box, "/bin/busybox", "sh", "-c", FLOOD, console="read-only")
     wait_until(lambda: box.leader() > 0, "it runs")
@@ -238,16 +251,17 @@ def paste_into(argv, paste, first=b""):
 
     def read():
         try:
-            seen.extend(os.read(master, 65536))
+            if select.select([master], [], [], 1)[0]:
+                seen.extend(os.read(master, 65536))
         except OSError:
             pass
 
     os.write(master, first)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 40
     while b"ready" not in seen:
         read()
         assert time.monotonic() < deadline, bytes(seen)
-    writer = threading.Thread(target=lambda: _write_all(master, paste))
+    writer = threading.Thread(target=lambda: _write_all(master, paste), daemon=True)
     writer.start()
     while b" end" not in seen:
         assert time.monotonic() < deadline, bytes(seen[-200:])
@@ -303,3 +317,150 @@ def test_leaving_a_guest_that_reads_nothing(redd, box):
     _write_all(master, PASTE[:40000] + b"\x1d\x1d\x1d")
     assert process.wait(timeout=ANSWER_S) != 0
     os.close(master)
+
+
+# --- a start that hangs
+
+
+def hanging_start(redd, box):
+    """PID 1 does not get to its program: as if a file system did not answer. strace reaps what was killed after the delay only."""
+    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=close_range", "-e", "inject=close_range:delay_enter=6000000"]
+    process = subprocess.Popen([*argv, redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    wait_until(lambda: Path(f"/run/redd/machines/{box}/control").exists(), "the start is as far as that")
+    return process
+
+
+def supervisor_under(strace):
+    children = Path(f"/proc/{strace.pid}/task/{strace.pid}/children").read_text().split()
+    return int(children[0])
+
+
+@NEEDS_STRACE
+@row("S12F", "a start that hangs between clone and exec", "signals are heard meanwhile: everything is undone")
+@pytest.mark.parametrize("by", ["TERM", "INT", "stop", "terminate"])
+def test_hanging_start_is_ended(redd, box, by):
+    process = hanging_start(redd, box)
+    assert redd.run("list", timeout=ANSWER_S).code == 0
+    if by in ("TERM", "INT"):
+        os.kill(supervisor_under(process), getattr(signal, f"SIG{by}"))
+    else:
+        assert redd.run(by, box, timeout=ANSWER_S).code == 0
+    err = process.communicate(timeout=ANSWER_S)[1].decode()
+    assert "interrupted" in err, err
+    assert process.returncode not in (0, None)
+    assert not box.is_running()
+
+
+# --- which machine is meant
+
+
+def delayed(redd, call, seconds, *args):
+    """redd, whose first `call` comes so late."""
+    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:delay_enter={seconds}000000:when=1"]
+    return subprocess.Popen([*argv, redd.path, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@NEEDS_STRACE
+@row("S10F", "a request meant for a machine reaches the next of its name", "each goes through the directory of the machine that was looked up, which no other ever takes over")
+@pytest.mark.parametrize("verb", ["stop", "terminate", "restart", "kill"])
+@pytest.mark.parametrize("end", ["terminate", "kill -9"])
+def test_the_next_machine_is_left_alone(redd, guest, verb, end):
+    machine = guest("tiny").start()
+    late = delayed(redd, "pidfd_send_signal,kill" if verb == "kill" else "connect", 4, verb, *(["-s", "KILL", "--kill-whom=leader"] if verb == "kill" else []), machine)
+    time.sleep(1)
+    if end == "terminate":
+        redd("terminate", machine)
+    else:
+        os.kill(int(machine.property("Supervisor")), signal.SIGKILL)
+        wait_until(lambda: not machine.is_running(), "it is dead")
+    redd("start", machine)
+    leader = machine.leader()
+    out, err = late.communicate(timeout=ANSWER_S)
+    # What should have ended has ended; what should live on does not.
+    assert late.returncode == (0 if verb in ("stop", "terminate") else 1), out + err
+    time.sleep(0.5)
+    assert machine.leader() == leader
+    machine.stop()
+
+
+@NEEDS_STRACE
+def test_stop_waits_for_its_machine_only(redd, box):
+    """It ends while it is being waited for, and its name is taken at once."""
+    late = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL)
+    wait_until(lambda: box.leader() > 0, "it runs")
+    stop = delayed(redd, "fcntl", 2, "stop", box)
+    late.wait(timeout=ANSWER_S)
+    again = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL)
+    wait_until(lambda: box.leader() > 0, "the next runs")
+    assert stop.wait(timeout=ANSWER_S) == 0
+    assert again.poll() is None
+    redd("terminate", box)
+    again.wait(timeout=ANSWER_S)
+
+
+# --- the control socket
+
+
+@row("S11F", "connections that say nothing, no descriptor left", "whoever was silent for longest gives way; an acceptor rests instead of spinning")
+def test_control_socket_flood(redd, guest):
+    """Idle connections lock nobody out, and messages without an end are not kept."""
+    machine = guest("tiny").start()
+    held = []
+    for _ in range(100):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(f"/run/redd/machines/{machine}/control")
+        sock.settimeout(5)
+        sock.send(b"{")
+        held.append(sock)
+    began = time.monotonic()
+    assert redd.run("port", machine, "list", timeout=ANSWER_S).code in (0, 1)
+    assert time.monotonic() - began < ANSWER_S
+    assert redd("restart", machine, timeout=ANSWER_S).code == 0
+    assert redd.run("terminate", machine, timeout=ANSWER_S).code == 0
+    assert not machine.is_running()
+    # The first are the ones that gave way.
+    assert held[0].recv(1) == b""
+    for sock in held:
+        sock.close()
+
+
+def test_only_root_is_answered(redd, guest):
+    """Also where the socket could be reached."""
+    machine = guest("tiny").start()
+    folder = Path(f"/run/redd/machines/{machine}")
+    folder.chmod(0o755)
+    (folder / "control").chmod(0o666)
+    call = f"""import os, socket
+os.setresuid(65534, 65534, 65534)
+s = socket.socket(socket.AF_UNIX)
+s.connect('{folder}/control')
+try:
+    s.send(b'{{"method":"io.redd.Machine.Terminate"}}\\0')
+    print(len(s.recv(100)))
+except OSError:
+    print(0)
+"""
+    done = subprocess.run(["/usr/bin/python3", "-c", call], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
+    assert machine.is_running()
+    machine.stop()
+
+
+# --- who starts, and does not listen
+
+
+def test_stopped_starter(redd, box):
+    """`redd start` is stopped: the machine goes on, and can be ended."""
+    (box.root / "sbin").mkdir()
+    (box.root / "sbin/init").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (box.root / "sbin/init").chmod(0o755)
+    starter = redd.start("start", box)
+    wait_until(Path(f"/run/redd/machines/{box}").exists, "the supervisor is there", interval_s=0.001)
+    os.kill(starter.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: box.leader() > 0, "it runs")
+        assert redd.run("terminate", box, timeout=ANSWER_S).code == 0
+        assert not box.is_running()
+    finally:
+        os.kill(starter.pid, signal.SIGCONT)
+        starter.communicate(timeout=ANSWER_S)
