@@ -104,8 +104,9 @@ static bool hears_signal(const struct leader *leader, int signal)
 
 	if (signal == SIGKILL || signal == SIGSTOP)
 		return true;
+	/* Unknown: a signal that comes twice does less harm than one that was lost. */
 	if (io_read_file_at(leader->proc_fd, "status", PROC_MAX_BYTES, &status, NULL) < 0)
-		return true;
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *mask = status_field(status, names[i]);
 
