@@ -86,6 +86,7 @@ struct host_facts {
 				 release */
 	bool has_v1_devices;  /* the device filter is the v1 controller: the children must be put
 				 there */
+	bool has_v1_cgroups;  /* the host has hierarchies of cgroup v1 */
 	bool has_terminal;    /* the caller's, for TERM */
 	bool has_profile;     /* a NixOS profile, whose programs are on no usual PATH */
 	char *term;
