@@ -41,14 +41,6 @@ static int read_confinement(const struct machine_state *machine, uint64_t *ret_c
 	return r < 0 ? log_errno(r, "read what confines machine %s", machine->name) : 0;
 }
 
-/* A user namespace that PID 1 made by itself counts for nothing. */
-static enum seccomp_users users_of(const struct machine_state *machine, bool user_namespace)
-{
-	if (!user_namespace || machine->uid_range == 0)
-		return SECCOMP_USERS_HOST;
-	return machine->uid_shift > 0 ? SECCOMP_USERS_SHIFTED : SECCOMP_USERS_WITH_ROOT;
-}
-
 int inside_enter(const struct machine_state *machine, struct enter_request *request, pid_t *ret_pid)
 {
 	autofree struct seccomp_program *program = NULL;
@@ -60,7 +52,8 @@ int inside_enter(const struct machine_state *machine, struct enter_request *requ
 	r = read_confinement(machine, &caps, &user_namespace);
 	if (r < 0)
 		return r;
-	r = seccomp_select(caps, users_of(machine, user_namespace), &program);
+	/* A user namespace that PID 1 made by itself counts for nothing. */
+	r = seccomp_select(caps, user_namespace && machine->uid_range > 0, &program);
 	if (r < 0)
 		return log_oom();
 	filter = (struct sock_fprog){.len = program->length, .filter = program->filter};

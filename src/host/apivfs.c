@@ -42,6 +42,11 @@ bool host_root_is_a_user(const struct host_facts *facts)
 	return !facts->has_user_namespace || facts->uid_shift == 0;
 }
 
+bool host_root_is_administrator(const struct host_facts *facts)
+{
+	return facts->has_user_namespace && facts->uid_shift == 0;
+}
+
 /*
  * Of all that the kernel offers below /proc/sys/net in a network namespace this alone belongs to
  * the whole host. Before 6.10 it appears when connection tracking is loaded, which others may do at
@@ -166,10 +171,13 @@ static void plan_whole(const struct spec *spec, const struct host_facts *facts, 
 static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
 			    struct plan *plan)
 {
+	bool is_born_there = facts->has_cgroup && host_root_is_administrator(facts);
+
 	PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = PLAN_STAGE_VIEWS, .in = PLAN_SLOT_LEADER,
-		 .flags = CLONE_NEWIPC | (spec->private_network ? CLONE_NEWNET : 0));
+		 .flags = CLONE_NEWIPC | (spec->private_network ? CLONE_NEWNET : 0) |
+			  (is_born_there ? CLONE_NEWCGROUP : 0));
 	/* PID 1 may not be in it yet. */
-	if (facts->has_cgroup)
+	if (facts->has_cgroup && !is_born_there)
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = PLAN_STAGE_VIEWS,
 			 .in = PLAN_SLOT_CGROUPNS, .flags = CLONE_NEWCGROUP);
 }

@@ -86,7 +86,6 @@ struct host_facts {
 				 release */
 	bool has_v1_devices;  /* the device filter is the v1 controller: the children must be put
 				 there */
-	bool has_v1_cgroups;  /* the host has hierarchies of cgroup v1 */
 	bool has_terminal;    /* the caller's, for TERM */
 	bool has_profile;     /* a NixOS profile, whose programs are on no usual PATH */
 	char *term;
@@ -156,6 +155,14 @@ struct host {
  * has no users of its own, or a range that begins at 0. Pure.
  */
 bool host_root_is_a_user(const struct host_facts *facts);
+/*
+ * Whether its users are its own all the same: then nothing that they may do in their user namespace
+ * may reach the files of the host's root. Pure.
+ */
+bool host_root_is_administrator(const struct host_facts *facts);
+
+/* The holder does, not the outer child: see root.c. Pure. */
+bool host_holder_makes_cgroupns(const struct host_facts *facts);
 
 /* A network of nothing but loopback has none: the holder makes it. Pure. */
 bool host_network_has_work(const struct spec *spec);

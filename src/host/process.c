@@ -3,71 +3,20 @@
  * What PID 1 is, apart from its namespaces: root directory, session, limits, and the privilege it
  * loses before exec. The order is proven by plan_verify(). Supervisor's side.
  */
-#include <fcntl.h>
 #include <sys/mount.h>
 
 #include "host/host.h"
 #include "lib/caps.h"
-#include "lib/io.h"
 #include "lib/macro.h"
 #include "log/log.h"
-
-#define CGROUPS_MAX 65536
-
-/* A line for each hierarchy, "NUMBER:controllers:path"; that of cgroup2 is number 0. */
-static bool has_v1_cgroups(void)
-{
-	autofree char *text = NULL;
-	int r = io_read_file_at(AT_FDCWD, "/proc/self/cgroup", CGROUPS_MAX, &text, NULL);
-
-	if (r < 0)
-		return r != -ENOENT;
-	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (*line && *line != '0')
-			return true;
-	}
-	return false;
-}
-
-/*
- * Who administers a user namespace can mount the hierarchies of cgroup v1, from where its maker is
- * in them: with that of cgroup2 alone this is the machine's own group. Their files belong to the
- * host's root, so where a user of the machine is that, the machine would steer the host's groups
- * (K01). The capabilities of a machine without users of its own are no danger; nor is the filter's
- * gate open then, by which a user namespace made inside could mount.
- */
-static uint64_t wanted_caps(struct host *host)
-{
-	const struct spec *spec = host->spec;
-	const struct host_facts *facts = &host->facts;
-	uint64_t harmless = caps_default(false, spec->private_network) | spec->caps_asked;
-
-	if (!facts->has_user_namespace || !host_root_is_a_user(facts) || !facts->has_v1_cgroups ||
-	    !(spec->caps_bounding & ~harmless))
-		return spec->caps_bounding;
-	log_warning("machine %s gets no more capabilities than one without private users: root of "
-		    "the machine is root of this host, whose cgroup v1 hierarchies it could change "
-		    "(--private-users=pick has no such limit, nor has a host with cgroup2 alone)",
-		    spec->machine);
-	return spec->caps_bounding & harmless;
-}
-
-static enum seccomp_users users_of(const struct host_facts *facts)
-{
-	if (!facts->has_user_namespace)
-		return SECCOMP_USERS_HOST;
-	return host_root_is_a_user(facts) ? SECCOMP_USERS_WITH_ROOT : SECCOMP_USERS_SHIFTED;
-}
 
 static int process_prepare(struct host *host)
 {
 	struct host_facts *facts = &host->facts;
 	int r;
 
-	facts->has_v1_cgroups = has_v1_cgroups();
-	facts->caps = wanted_caps(host) & caps_grantable(facts->has_user_namespace);
-	r = seccomp_select(facts->caps, users_of(facts), &facts->seccomp);
+	facts->caps = host->spec->caps_bounding & caps_grantable(facts->has_user_namespace);
+	r = seccomp_select(facts->caps, facts->has_user_namespace, &facts->seccomp);
 	return r < 0 ? log_oom() : 0;
 }
 

@@ -29,12 +29,12 @@ struct seccomp_patch {
 
 #include "host/seccomp_filter.inc.h"
 
-static bool gate_is_open(const struct seccomp_gate *gate, uint64_t caps, enum seccomp_users users)
+static bool gate_is_open(const struct seccomp_gate *gate, uint64_t caps, bool user_namespace)
 {
 	if (gate->condition == SECCOMP_IF_USER_NAMESPACE)
-		return users != SECCOMP_USERS_HOST;
+		return user_namespace;
 	if (gate->condition == SECCOMP_IF_ADMINISTRATOR)
-		return users == SECCOMP_USERS_SHIFTED || caps >> CAP_SYS_ADMIN & 1;
+		return user_namespace || caps >> CAP_SYS_ADMIN & 1;
 	return caps >> gate->condition & 1;
 }
 
@@ -57,7 +57,7 @@ static void cut_tail(struct seccomp_program *p)
 	p->filter[SECCOMP_TAIL_JUMP].k = SECCOMP_HEAD_LENGTH - 1 - SECCOMP_TAIL_JUMP - 1;
 }
 
-int seccomp_select(uint64_t caps_bounding, enum seccomp_users users, struct seccomp_program **ret)
+int seccomp_select(uint64_t caps_bounding, bool user_namespace, struct seccomp_program **ret)
 {
 	struct seccomp_program *p = malloc(sizeof(*p) + sizeof(seccomp_base));
 
@@ -68,7 +68,7 @@ int seccomp_select(uint64_t caps_bounding, enum seccomp_users users, struct secc
 	for (size_t i = 0; i < ARRAY_SIZE(seccomp_patches); i++) {
 		const struct seccomp_patch *patch = &seccomp_patches[i];
 
-		if (gate_is_open(&seccomp_gates[patch->gate], caps_bounding, users))
+		if (gate_is_open(&seccomp_gates[patch->gate], caps_bounding, user_namespace))
 			p->filter[patch->index].k = SECCOMP_RET_ALLOW;
 	}
 	if (SECCOMP_TAIL_JUMP != 0 && !kernel_has_tail())
@@ -77,7 +77,7 @@ int seccomp_select(uint64_t caps_bounding, enum seccomp_users users, struct secc
 	return 0;
 }
 
-char *seccomp_describe(uint64_t caps_bounding, enum seccomp_users users)
+char *seccomp_describe(uint64_t caps_bounding, bool user_namespace)
 {
 	autobuf struct buf line = {};
 	const char *separator = "; open: ";
@@ -85,7 +85,7 @@ char *seccomp_describe(uint64_t caps_bounding, enum seccomp_users users)
 
 	buf_printf(&line, "allow-list for %s", SECCOMP_ABIS);
 	for (size_t i = 0; i < ARRAY_SIZE(seccomp_gates); i++)
-		if (gate_is_open(&seccomp_gates[i], caps_bounding, users)) {
+		if (gate_is_open(&seccomp_gates[i], caps_bounding, user_namespace)) {
 			buf_printf(&line, "%s%s", separator, seccomp_gates[i].name);
 			separator = " ";
 		}

@@ -6,8 +6,8 @@
  * Some calls wait behind gates, which this opens by what the payload holds: changing the clock with
  * CAP_SYS_TIME, modules with CAP_SYS_MODULE, I/O ports with CAP_SYS_RAWIO, bpf with CAP_BPF,
  * perf_event_open with CAP_PERFMON, syslog with CAP_SYSLOG, acct with CAP_SYS_PACCT, the kernel's
- * keyrings with a user namespace, and mounting with shifted users or CAP_SYS_ADMIN. An open gate
- * replaces one value in the one program; nothing is compiled or stacked at run time.
+ * keyrings with a user namespace, and mounting with that or CAP_SYS_ADMIN. An open gate replaces
+ * one value in the one program; nothing is compiled or stacked at run time.
  */
 #pragma once
 
@@ -16,13 +16,6 @@
 #include <stdint.h>
 
 #include "lib/cleanup.h"
-
-/* What the machine's users are to the host. */
-enum seccomp_users {
-	SECCOMP_USERS_HOST,	 /* the same: no user namespace */
-	SECCOMP_USERS_SHIFTED,	 /* a user namespace, and none of its users is the host's root */
-	SECCOMP_USERS_WITH_ROOT, /* a user namespace, whose root is the host's */
-};
 
 /* One block of memory: free() or autofree releases it with its instructions. */
 struct seccomp_program {
@@ -37,7 +30,7 @@ struct seccomp_program {
  * user namespace: before the narrow capability set is applied, not behind it. The filter lets
  * capset, prctl, setresuid and execve pass.
  */
-int seccomp_select(uint64_t caps_bounding, enum seccomp_users users, struct seccomp_program **ret);
+int seccomp_select(uint64_t caps_bounding, bool user_namespace, struct seccomp_program **ret);
 
 /* One line for --explain: ABIs and open gates. A new string or NULL. */
-char *seccomp_describe(uint64_t caps_bounding, enum seccomp_users users);
+char *seccomp_describe(uint64_t caps_bounding, bool user_namespace);

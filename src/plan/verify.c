@@ -209,7 +209,8 @@ static const char *check_mounts(const struct progress *done, const struct plan_o
 {
 	bool makes_namespaces = op->kind == PLAN_OP_CLONE_HOLDER ||
 				op->kind == PLAN_OP_CLONE_INNER || op->kind == PLAN_OP_JOIN ||
-				(op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_HOLDER);
+				(op->kind == PLAN_OP_UNSHARE && (op->stage == PLAN_STAGE_HOLDER ||
+								  op->stage == PLAN_STAGE_OUTER));
 
 	if (makes_namespaces && (op->flags & CLONE_NEWNS))
 		return "PID 1 takes its copy of the mounts before they are complete";

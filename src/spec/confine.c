@@ -66,7 +66,6 @@ int spec_resolve_capabilities(struct resolution *resolution)
 	if (r < 0)
 		return r;
 	spec->caps_bounding = caps_default(spec->users != SPEC_USERS_NONE, spec->private_network);
-	spec->caps_asked = plus & ~minus;
 	spec->caps_bounding |= plus;
 	spec->caps_bounding &= ~minus;
 	return 0;

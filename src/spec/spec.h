@@ -157,7 +157,6 @@ struct spec {
 	enum spec_resolv_conf_how resolv_conf_how;
 	enum spec_resolv_conf_what resolv_conf_what;
 
-	uint64_t caps_asked;	/* those of --capability: asked for by name */
 	uint64_t caps_bounding; /* bit per capability, defaults and --capability/--drop resolved */
 	struct spec_rlimit rlimits[RLIM_NLIMITS];
 

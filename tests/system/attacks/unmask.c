@@ -124,6 +124,8 @@ static void mount_anew(void)
 		const char *type;
 		unsigned long flags;
 	} all[] = {{"proc", 0}, {"proc", MS_RDONLY}, {"sysfs", 0}, {"sysfs", MS_RDONLY}};
+	static const char *const groups[] = {"freezer", "memory", "none,name=systemd",
+					     "none,name=new"};
 	struct stat old, new;
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -135,9 +137,13 @@ static void mount_anew(void)
 		look_at_sys("/tmp/in");
 		umount2("/tmp/in", MNT_DETACH);
 	}
+	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups) && !is_shifted; i++) {
+		hold("mount anew", groups[i], mount("x", "/tmp/in", "cgroup", API, groups[i]));
+		umount2("/tmp/in", MNT_DETACH);
+	}
 	/* The root of what may be mounted is that of the machine, or of a namespace in it. */
 	if (mount("x", "/tmp/in", "cgroup2", API, NULL) == 0) {
-		if (stat("/tmp/in", &new) < 0 || stat("/sys/fs/cgroup", &old) < 0 ||
+		if (!is_shifted || stat("/tmp/in", &new) < 0 || stat("/sys/fs/cgroup", &old) < 0 ||
 		    (new.st_ino < old.st_ino))
 			hold("see groups above", "its own", 0);
 		umount2("/tmp/in", MNT_DETACH);
@@ -172,7 +178,8 @@ static void try_in(const char *place, int flags)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (unshare(flags) < 0)
+		/* Where root is root of the host there may be no more cgroup namespaces. */
+		if (unshare(flags) < 0 && unshare(flags & ~CLONE_NEWCGROUP) < 0)
 			_exit(0);
 		if (flags & CLONE_NEWUSER) {
 			put("/proc/self/setgroups", "deny");

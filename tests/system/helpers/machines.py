@@ -26,8 +26,8 @@ class Machine:
     def __str__(self):
         return self.name
 
-    def start(self, *options):
-        self.redd("start", *options, self.name, timeout=START_TIMEOUT_S)
+    def start(self):
+        self.redd("start", self.name, timeout=START_TIMEOUT_S)
         return self
 
     def stop(self):
