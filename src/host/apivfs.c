@@ -26,8 +26,8 @@ static const char *const proc_hidden[] = {
 };
 /* Files of mode 0400 that tell of the host's memory, and the tables of its firmware. */
 static const char *const proc_hidden_from_root[] = {
-	"allocinfo", "kpagecgroup", "kpagecount",  "kpageflags",
-	"mtrr",	     "pagetypeinfo", "slabinfo", "vmallocinfo",
+	"allocinfo", "kpagecgroup",  "kpagecount", "kpageflags",
+	"mtrr",	     "pagetypeinfo", "slabinfo",   "vmallocinfo",
 };
 static const char *const sys_hidden_from_root[] = {"firmware"};
 

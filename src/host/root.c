@@ -123,8 +123,7 @@ static void plan_overlay(const struct spec *spec, const struct host_facts *facts
 	/* volatile: its unmount must not write back what is thrown away. */
 	PLAN_ADD(plan, .kind = PLAN_OP_OVERLAY, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_MAPPED,
 		 .source = plan_printf(plan, HOST_SCRATCH_DIR "/%s", facts->scratch_name),
-		 .data = "volatile", .flags = MOUNT_ATTR_NODEV,
-		 .out = PLAN_SLOT_ROOT);
+		 .data = "volatile", .flags = MOUNT_ATTR_NODEV, .out = PLAN_SLOT_ROOT);
 	if (spec->read_only)
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP,
 			 .in = PLAN_SLOT_ROOT, .number = MOUNT_ATTR_RDONLY);
@@ -160,8 +159,8 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 			  (spec->netns_path ? CLONE_NEWNET : 0) |
 			  (made_by_holder(spec, facts) & ~(uint64_t)CLONE_NEWCGROUP));
 	PLAN_ADD(plan, .kind = PLAN_OP_FCHDIR, .stage = outer, .in = PLAN_SLOT_ROOT);
-	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer,
-		 .flags = CLONE_NEWPID, .in = inner_cgroup(facts));
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer, .flags = CLONE_NEWPID,
+		 .in = inner_cgroup(facts));
 	if (host_holder_makes_cgroupns(facts))
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = inner, .in = PLAN_SLOT_CGROUPNS,
 			 .flags = CLONE_NEWCGROUP);

@@ -19,9 +19,9 @@
 #define API (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 static const char *const covers[] = {
-	"/proc/sys",	    "/proc/irq",  "/proc/bus",	"/proc/fs",	    "/proc/kcore",
-	"/proc/kallsyms",   "/proc/keys", "/sys",	"/proc/timer_list", "/sys/firmware",
-	"/proc/sysrq-trigger", "/proc/vmallocinfo",
+	"/proc/sys",	    "/proc/irq",      "/proc/bus",	     "/proc/fs",
+	"/proc/kcore",	    "/proc/kallsyms", "/proc/keys",	     "/sys",
+	"/proc/timer_list", "/sys/firmware",  "/proc/sysrq-trigger", "/proc/vmallocinfo",
 };
 static int is_shifted;
 static const char *where = "";
@@ -49,8 +49,9 @@ static void look(const char *root, const char *name, int flags)
 static void look_at_proc(const char *root)
 {
 	static const char *const writable[] = {
-		"sys/kernel/core_pattern", "sys/kernel/modprobe", "sys/vm/drop_caches",
-		"sys/fs/file-max",	   "sysrq-trigger",	  "irq/default_smp_affinity",
+		"sys/kernel/core_pattern", "sys/kernel/modprobe",
+		"sys/vm/drop_caches",	   "sys/fs/file-max",
+		"sysrq-trigger",	   "irq/default_smp_affinity",
 		"dynamic_debug/control",   "mtrr",
 	};
 	static const char *const readable[] = {"kcore", "kpageflags", "vmallocinfo", "slabinfo"};
@@ -204,9 +205,10 @@ int main(int argc, char *argv[])
 	try_all("");
 	try_in("with its own mounts: ", CLONE_NEWNS);
 	try_in("with its own processes: ", CLONE_NEWNS | CLONE_NEWPID);
-	try_in("with its own network: ", CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWCGROUP);
-	try_in("with its own users: ", CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
-					       CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWIPC);
+	try_in("with its own network: ",
+	       CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWCGROUP);
+	try_in("with its own users: ", CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
+					       CLONE_NEWCGROUP | CLONE_NEWIPC);
 	puts("end");
 	return 0;
 }
