@@ -7,8 +7,8 @@
  * stays until PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
  * the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a
  * child of the supervisor (CLONE_PARENT) and ends. clone-views makes another such child, which
- * interprets VIEWS: in the supervisor's mount namespace, but in PID 1's others, it mounts what shows
- * those. PID 1 interprets INNER, which ends with exec.
+ * interprets VIEWS: in the supervisor's mount namespace, but in PID 1's others, it mounts what
+ * shows those. PID 1 interprets INNER, which ends with exec.
  *
  * Code that runs in a child makes system calls only: no allocation, no stdio, no look-ups.
  * tests/child_symbols.py holds it to that.
@@ -94,10 +94,4 @@ int child_become_guest(struct child_context *context);
 void child_set_slot(struct child_context *context, enum plan_slot slot, int fd);
 /* Opens op->path inside the at slot; a descriptor or -errno. */
 int child_open_in_root(struct child_context *context, const struct plan_op *op, int flags);
-/*
- * The op's network namespace, for the time of the op: the supervisor must be back home before it
- * does anything else, whatever came of it. 0 or -errno; without a namespace nothing happens.
- */
-int child_enter_netns(struct child_context *context, const struct plan_op *op);
-void child_leave_netns(struct child_context *context, const struct plan_op *op);
 int child_send_report(int socket, const struct child_report *report, int fd);

@@ -118,14 +118,7 @@ static int make_fs(const struct plan_op *op)
 
 int child_op_NEW_FS(struct child_context *context, const struct plan_op *op)
 {
-	int r = child_enter_netns(context, op);
-	int mount;
-
-	if (r < 0)
-		return r;
-	mount = make_fs(op);
-	child_leave_netns(context, op);
-	return store_fd(context, op, mount);
+	return store_fd(context, op, make_fs(op));
 }
 
 /* "/proc/self/fd/N": how a descriptor is given to an interface that only takes paths. */

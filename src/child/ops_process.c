@@ -35,6 +35,33 @@ int child_op_JOIN_TASKS(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(write(context->slots[op->in], "0", 1));
 }
 
+static int write_text(int dir, const char *path, const char *text)
+{
+	int fd = openat(dir, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = (int)SYS_RESULT(write(fd, text, strlen(text)));
+	(void)close(fd);
+	return r < 0 ? r : 0;
+}
+
+int child_op_SYSCTL(struct child_context *context, const struct plan_op *op)
+{
+	int sysctls = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = sysctls < 0 ? -errno : write_text(sysctls, op->path, op->data);
+
+	if (sysctls >= 0)
+		(void)close(sysctls);
+	return r;
+}
+
+int child_op_JOIN_CGROUP(struct child_context *context, const struct plan_op *op)
+{
+	return write_text(context->slots[op->in], "cgroup.procs", "0");
+}
+
 int child_op_JOIN(struct child_context *context, const struct plan_op *op)
 {
 	return (int)SYS_RESULT(setns(context->slots[op->in], (int)op->flags));

@@ -156,14 +156,18 @@ run_child(struct child_context *context, enum plan_stage stage)
 	_exit(0);
 }
 
-int child_enter_netns(struct child_context *context, const struct plan_op *op)
+/*
+ * The op's network namespace, for the time of the op: the supervisor must be back home before it
+ * does anything else, whatever came of it. Without a namespace nothing happens.
+ */
+static int enter_netns(struct child_context *context, const struct plan_op *op)
 {
 	if (op->ns == PLAN_SLOT_NONE)
 		return 0;
 	return (int)SYS_RESULT(setns(context->slots[op->ns], CLONE_NEWNET));
 }
 
-void child_leave_netns(struct child_context *context, const struct plan_op *op)
+static void leave_netns(struct child_context *context, const struct plan_op *op)
 {
 	/* Going on elsewhere would undo links and addresses of strangers. */
 	if (op->ns != PLAN_SLOT_NONE &&
@@ -269,7 +273,7 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 		.pidfd = (uint64_t)(uintptr_t)&fd,
 		.exit_signal = SIGCHLD,
 	};
-	int r = child_enter_netns(context, op);
+	int r = enter_netns(context, op);
 	pid_t pid;
 
 	if (r < 0)
@@ -277,7 +281,7 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 	pid = clone_as_owner(&args, context->slots[op->in], op);
 	if (pid == 0)
 		be_holder(context);
-	child_leave_netns(context, op);
+	leave_netns(context, op);
 	if (pid < 0)
 		return pid;
 	context->holder_pid = pid;

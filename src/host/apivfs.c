@@ -26,14 +26,25 @@ static const char *const proc_hidden[] = {
 };
 /* Files of mode 0400 that tell of the host's memory, and the tables of its firmware. */
 static const char *const proc_hidden_from_root[] = {
-	"allocinfo", "kpagecgroup", "kpagecount",  "kpageflags",
-	"mtrr",	     "pagetypeinfo", "slabinfo", "vmallocinfo",
+	"allocinfo", "kpagecgroup",  "kpagecount", "kpageflags",
+	"mtrr",	     "pagetypeinfo", "slabinfo",   "vmallocinfo",
 };
 static const char *const sys_hidden_from_root[] = {"firmware"};
+
+/* What there is below /proc/sys/net in a network namespace that is not the host's. */
+static const char *const net_writable[] = {
+	"sys/net/bridge", "sys/net/core",      "sys/net/ipv4", "sys/net/ipv6", "sys/net/mpls",
+	"sys/net/mptcp",  "sys/net/netfilter", "sys/net/sctp", "sys/net/unix",
+};
 
 bool host_root_is_a_user(const struct host_facts *facts)
 {
 	return !facts->has_user_namespace || facts->uid_shift == 0;
+}
+
+bool host_root_is_administrator(const struct host_facts *facts)
+{
+	return facts->has_user_namespace && facts->uid_shift == 0;
 }
 
 /*
@@ -81,17 +92,36 @@ static void add_masks(struct plan *plan, enum plan_slot at, const char *const *p
 			 .path = paths[i], .in = blank, .is_optional = true);
 }
 
+static void add_writable(struct plan *plan, const char *path)
+{
+	PLAN_ADD(plan, .kind = PLAN_OP_BIND_RW, .stage = PLAN_STAGE_VIEWS, .at = PLAN_SLOT_PROC,
+		 .path = path, .is_optional = true);
+}
+
+/*
+ * /proc/sys/net shows everybody the network namespace that they are in, and each has folders of its
+ * own there: what is put on one of them counts in the machine's alone. So it is these that become
+ * writable, lest a namespace made inside shows the setting of the host again. With shifted users
+ * that would be of no use: what is made inside can mount a procfs that has nothing covered.
+ */
+static void plan_net(const struct host_facts *facts, struct plan *plan)
+{
+	if (host_root_is_a_user(facts))
+		for (size_t i = 0; i < ARRAY_SIZE(net_writable); i++)
+			add_writable(plan, net_writable[i]);
+	else
+		add_writable(plan, "sys/net");
+	if (facts->sysctl_of_host)
+		add_read_only(plan, facts->sysctl_of_host);
+}
+
 static void plan_proc(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
 	add_fs(plan, "proc", PLAN_SLOT_ROOT, "/proc", PLAN_SLOT_PROC);
 	for (size_t i = 0; i < ARRAY_SIZE(proc_read_only); i++)
 		add_read_only(plan, proc_read_only[i]);
-	if (spec->private_network) {
-		PLAN_ADD(plan, .kind = PLAN_OP_BIND_RW, .stage = PLAN_STAGE_VIEWS,
-			 .at = PLAN_SLOT_PROC, .path = "sys/net", .is_optional = true);
-		if (facts->sysctl_of_host)
-			add_read_only(plan, facts->sysctl_of_host);
-	}
+	if (spec->private_network)
+		plan_net(facts, plan);
 	add_masks(plan, PLAN_SLOT_PROC, proc_hidden, ARRAY_SIZE(proc_hidden), PLAN_SLOT_BLANK);
 	if (host_root_is_a_user(facts))
 		add_masks(plan, PLAN_SLOT_PROC, proc_hidden_from_root,
@@ -141,10 +171,13 @@ static void plan_whole(const struct spec *spec, const struct host_facts *facts, 
 static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
 			    struct plan *plan)
 {
+	bool is_born_there = facts->has_cgroup && host_root_is_administrator(facts);
+
 	PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = PLAN_STAGE_VIEWS, .in = PLAN_SLOT_LEADER,
-		 .flags = CLONE_NEWIPC | (spec->private_network ? CLONE_NEWNET : 0));
+		 .flags = CLONE_NEWIPC | (spec->private_network ? CLONE_NEWNET : 0) |
+			  (is_born_there ? CLONE_NEWCGROUP : 0));
 	/* PID 1 may not be in it yet. */
-	if (facts->has_cgroup)
+	if (facts->has_cgroup && !is_born_there)
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = PLAN_STAGE_VIEWS,
 			 .in = PLAN_SLOT_CGROUPNS, .flags = CLONE_NEWCGROUP);
 }

@@ -167,6 +167,14 @@ struct host {
  * has no users of its own, or a range that begins at 0. Pure.
  */
 bool host_root_is_a_user(const struct host_facts *facts);
+/*
+ * Whether its users are its own all the same: then nothing that they may do in their user namespace
+ * may reach the files of the host's root. Pure.
+ */
+bool host_root_is_administrator(const struct host_facts *facts);
+
+/* The holder does, not the outer child: see root.c. Pure. */
+bool host_holder_makes_cgroupns(const struct host_facts *facts);
 
 /* A network of nothing but loopback has none: the holder makes it. Pure. */
 bool host_network_has_work(const struct spec *spec);

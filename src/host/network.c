@@ -50,7 +50,7 @@ static int network_prepare(struct host *host)
 static void network_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT, .stage = PLAN_STAGE_SETUP,
-		 .out = facts->has_cgroup ? PLAN_SLOT_CGROUPNS : PLAN_SLOT_NONE);
+		 .out = host_holder_makes_cgroupns(facts) ? PLAN_SLOT_CGROUPNS : PLAN_SLOT_NONE);
 	if (!host_network_has_work(spec))
 		return;
 	PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = PLAN_STAGE_SETUP, .path = "network",

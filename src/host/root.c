@@ -48,12 +48,24 @@ static bool has_new_network(const struct spec *spec)
 }
 
 /*
+ * Who administers the owner of a cgroup namespace can mount the hierarchies of cgroups, those of
+ * cgroup v1 from where its maker was in them, which is often their root. Shifted users can write
+ * nothing there. Where root of the machine is root of the host it must belong to the host: the
+ * outer child makes it, and the machine's users can make no other (K07A).
+ */
+bool host_holder_makes_cgroupns(const struct host_facts *facts)
+{
+	return facts->has_cgroup && !host_root_is_administrator(facts);
+}
+
+/*
  * The namespaces that the holder makes, beside the user namespace it is in. The root of the one of
  * cgroups is the cgroup that its maker is in.
  */
 static uint64_t made_by_holder(const struct spec *spec, const struct host_facts *facts)
 {
-	return CLONE_NEWIPC | CLONE_NEWUTS | (facts->has_cgroup ? CLONE_NEWCGROUP : 0) |
+	return CLONE_NEWIPC | CLONE_NEWUTS |
+	       (host_holder_makes_cgroupns(facts) ? CLONE_NEWCGROUP : 0) |
 	       (has_new_network(spec) ? CLONE_NEWNET : 0);
 }
 
@@ -79,6 +91,10 @@ void host_plan_namespaces(const struct spec *spec, const struct host_facts *fact
 	plan_join_tasks(facts, plan, holder);
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = holder,
 		 .flags = made_by_holder(spec, facts));
+	/* Nor can a user namespace made inside have more. */
+	if (host_root_is_administrator(facts))
+		PLAN_ADD(plan, .kind = PLAN_OP_SYSCTL, .stage = holder,
+			 .path = "user/max_cgroup_namespaces", .data = "0");
 	if (has_new_network(spec))
 		PLAN_ADD(plan, .kind = PLAN_OP_LOOPBACK, .stage = holder);
 	PLAN_ADD(plan, .kind = PLAN_OP_ANNOUNCE, .stage = holder);
@@ -117,8 +133,7 @@ static void plan_overlay(const struct spec *spec, const struct host_facts *facts
 	/* volatile: its unmount must not write back what is thrown away. */
 	PLAN_ADD(plan, .kind = PLAN_OP_OVERLAY, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_MAPPED,
 		 .source = plan_printf(plan, HOST_SCRATCH_DIR "/%s", facts->scratch_name),
-		 .data = "volatile", .flags = MOUNT_ATTR_NODEV,
-		 .out = PLAN_SLOT_ROOT);
+		 .data = "volatile", .flags = MOUNT_ATTR_NODEV, .out = PLAN_SLOT_ROOT);
 	if (spec->read_only)
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP,
 			 .in = PLAN_SLOT_ROOT, .number = MOUNT_ATTR_RDONLY);
@@ -141,6 +156,12 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 	const enum plan_stage outer = PLAN_STAGE_OUTER, inner = PLAN_STAGE_INNER;
 
 	plan_join_tasks(facts, plan, outer);
+	/* Takes a moment: the kernel waits until nobody forks. */
+	if (facts->has_cgroup && host_root_is_administrator(facts)) {
+		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_CGROUP, .stage = outer,
+			 .in = PLAN_SLOT_CGROUP_PAYLOAD);
+		PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = outer, .flags = CLONE_NEWCGROUP);
+	}
 	/* At once: with the host's privilege a network namespace that is not the machine's own can
 	 * be joined, too. Who is in a cgroup namespace, but not in its cgroups, can't make a
 	 * process in them: so PID 1 joins that itself. */
@@ -149,9 +170,9 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 			  (spec->netns_path ? CLONE_NEWNET : 0) |
 			  (made_by_holder(spec, facts) & ~(uint64_t)CLONE_NEWCGROUP));
 	PLAN_ADD(plan, .kind = PLAN_OP_FCHDIR, .stage = outer, .in = PLAN_SLOT_ROOT);
-	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer,
-		 .flags = CLONE_NEWPID, .in = inner_cgroup(facts));
-	if (facts->has_cgroup)
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer, .flags = CLONE_NEWPID,
+		 .in = inner_cgroup(facts));
+	if (host_holder_makes_cgroupns(facts))
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = inner, .in = PLAN_SLOT_CGROUPNS,
 			 .flags = CLONE_NEWCGROUP);
 	if (facts->has_user_namespace)

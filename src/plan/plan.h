@@ -56,7 +56,7 @@ enum plan_op_kind {
 	SLOT(RUN_HOST, "run-host")                                                                 \
 	SLOT(BLANK, "blank")	     /* what hides other nodes */                                  \
 	SLOT(BLANK_DIR, "blank-dir") /* and directories */                                         \
-	SLOT(MOUNT, "mount") /* the mount at hand */                                               \
+	SLOT(MOUNT, "mount")	     /* the mount at hand */                                       \
 	SLOT(PROC, "proc")                                                                         \
 	SLOT(SYS, "sys")                                                                           \
 	SLOT(PTS, "pts")                                                                           \

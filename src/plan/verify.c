@@ -65,7 +65,7 @@ static const struct {
 	enum plan_op_kind kind;
 	const char *path;
 } must_be_covered[] = {
-	{PLAN_OP_BIND_RO, "sys"}, {PLAN_OP_BIND_RO, "irq"},	{PLAN_OP_BIND_RO, "bus"},
+	{PLAN_OP_BIND_RO, "sys"}, {PLAN_OP_BIND_RO, "irq"},	   {PLAN_OP_BIND_RO, "bus"},
 	{PLAN_OP_MASK, "kcore"},  {PLAN_OP_MASK, "sysrq-trigger"},
 };
 
@@ -108,7 +108,7 @@ static const char *check_slots(const struct progress *done, const struct plan_op
  */
 static const char *check_netns(const struct progress *done, const struct plan_op *op)
 {
-	bool makes = op->kind == PLAN_OP_CLONE_HOLDER || op->kind == PLAN_OP_NEW_FS;
+	bool makes = op->kind == PLAN_OP_CLONE_HOLDER;
 
 	if (makes && op->ns != PLAN_SLOT_NONE && op->ns != PLAN_SLOT_NETNS)
 		return "something is made in what is no network namespace";
@@ -116,9 +116,6 @@ static const char *check_netns(const struct progress *done, const struct plan_op
 		return "a network namespace is used as an id map";
 	if (op->stage == PLAN_STAGE_HOLDER && done->has_given_network && (op->flags & CLONE_NEWNET))
 		return "a network namespace is both joined and made";
-	if (op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_BEGIN &&
-	    op->ns == PLAN_SLOT_NETNS)
-		return "a child enters a network namespace of the host";
 	return NULL;
 }
 
@@ -164,8 +161,6 @@ static const char *check_children(const struct progress *done, const struct plan
 		return "the supervisor awaits a word that the holder never says";
 	if ((op->kind == PLAN_OP_CLONE_OUTER || op->in == PLAN_SLOT_HOLDER) && !done->has_awaited)
 		return "the namespaces are used before they are there";
-	if (op->kind == PLAN_OP_CLONE_VIEWS && !done->has_cloned_outer)
-		return "the PID namespace is used before PID 1 is there";
 	if (op->kind == PLAN_OP_HAND_OVER && !done->has_cloned_views)
 		return "PID 1 takes its copy of the mounts before they are complete";
 	if (done->has_handed_over && op->stage == PLAN_STAGE_SETUP)
@@ -211,7 +206,8 @@ static const char *check_mounts(const struct progress *done, const struct plan_o
 {
 	bool makes_namespaces = op->kind == PLAN_OP_CLONE_HOLDER ||
 				op->kind == PLAN_OP_CLONE_INNER || op->kind == PLAN_OP_JOIN ||
-				(op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_HOLDER);
+				(op->kind == PLAN_OP_UNSHARE &&
+				 (op->stage == PLAN_STAGE_HOLDER || op->stage == PLAN_STAGE_OUTER));
 
 	if (makes_namespaces && (op->flags & CLONE_NEWNS))
 		return "PID 1 takes its copy of the mounts before they are complete";
@@ -225,8 +221,7 @@ static const char *check_mounts(const struct progress *done, const struct plan_o
 		return "PID 1 mounts in the supervisor's mount namespace";
 	if (op->kind == PLAN_OP_MOUNT_FS && strcmp(op->source, "devpts") != 0)
 		return "PID 1 mounts what the guest must not be able to undo";
-	if (op->kind == PLAN_OP_EXEC &&
-	    done->covered != (1U << ARRAY_SIZE(must_be_covered)) - 1)
+	if (op->kind == PLAN_OP_EXEC && done->covered != (1U << ARRAY_SIZE(must_be_covered)) - 1)
 		return "the guest gets a /proc that shows it what is the host's";
 	return NULL;
 }

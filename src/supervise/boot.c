@@ -163,6 +163,8 @@ static void reap(pid_t *pid)
 static int end_holder(struct child_context *context)
 {
 	reap(&context->holder_pid);
+	/* It was in the cgroup too, where root of the machine is root of the host. */
+	reap(&context->outer_pid);
 	supervisor_of(context)->host.holder_pid = 0;
 	return 0;
 }

@@ -54,6 +54,9 @@ struct hint {
 	"the path leads into a folder of the host's, bound there or mounted in the tree, in "      \
 	"which the machine's root may make nothing: make it on the host, or see whether a "        \
 	"symbolic link in the image leads there"
+#define CANT_LIMIT                                                                                 \
+	"a machine whose root is root of this host may make no cgroup namespaces, and that can't " \
+	"be forbidden here: use --private-users=pick"
 
 #define IS_NOT_KNOWN "this kernel does not know that file system"
 
@@ -73,6 +76,9 @@ static const struct hint hints[] = {
 	{PLAN_OP_UNSHARE, ENOSPC,
 	 "the kernel allows no more namespaces: see sysctl user.max_net_namespaces and its like"},
 	{PLAN_OP_UNSHARE, EPERM, "redd needs root for this: run it with sudo"},
+	{PLAN_OP_SYSCTL, EROFS, CANT_LIMIT},
+	{PLAN_OP_SYSCTL, EACCES, CANT_LIMIT},
+	{PLAN_OP_SYSCTL, ENOENT, CANT_LIMIT},
 	{PLAN_OP_MOUNT_FS, EPERM, IS_COVERED_ON_HOST},
 	{PLAN_OP_NEW_FS, EPERM, IS_COVERED_ON_HOST},
 	{PLAN_OP_MOUNT_FS, ENODEV, IS_NOT_KNOWN},

@@ -60,6 +60,7 @@ static const struct golden {
 	{"host-network-no-users", 0, {"--private-users=no", "/bin/true"}},
 	{"private-network-no-users", 0, {"--private-users=no", "--private-network", "/bin/true"}},
 	{"users-identity", 0, {"--private-users=identity", "/bin/true"}},
+	{"users-identity-veth", 0, {"-b", "-n", "--private-users=identity"}},
 	{"users-fixed", 0, {"--private-users=700000:65536", "/bin/true"}},
 	{"read-only", 0, {"--read-only", "/bin/true"}},
 	{"ephemeral", 0, {"-x", "--machine=m", "/bin/true"}},
@@ -295,6 +296,7 @@ static void fill_facts(const struct golden *golden, const struct spec *spec,
 	fill_image(golden, spec, facts);
 	fill_resolv(golden, spec, facts);
 	facts->caps = spec->caps_bounding;
+	facts->sysctl_of_host = "sys/net/netfilter/nf_hooks_lwtunnel";
 	facts->seccomp = make_filter();
 	facts->is_scoped = !spec->private_network && !spec->abstract_sockets;
 	facts->has_tun = facts->has_fuse = golden->flags & HARDWARE;
