@@ -51,7 +51,7 @@ static bool has_new_network(const struct spec *spec)
  * Who administers the owner of a cgroup namespace can mount the hierarchies of cgroups, those of
  * cgroup v1 from where its maker was in them, which is often their root. Shifted users can write
  * nothing there. Where root of the machine is root of the host it must belong to the host: the
- * outer child makes it, and the machine's users can make no other (K07A).
+ * outer child makes it, and the machine's users can make no other (K13).
  */
 bool host_holder_makes_cgroupns(const struct host_facts *facts)
 {

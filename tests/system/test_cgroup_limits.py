@@ -58,7 +58,7 @@ def timed(call, *words, **options):
     return result
 
 
-@row("K06E", "a fork bomb", "a limit of processes by cgroup v2's pids controller, else by v1's; the start says where there is neither")
+@row("K19", "a fork bomb", "a limit of processes by cgroup v2's pids controller, else by v1's; the start says where there is neither")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_processes_are_bounded(redd, tree, users):
     with running(redd, tree, users=users) as victim:
@@ -104,7 +104,7 @@ def wrapped(tmp_path, arrange):
 needs_v1_pids = pytest.mark.skipif(not v1("pids"), reason="the pids controller is cgroup2's here, and can't be taken away for a test")
 
 
-@row("K06E")
+@row("K19")
 @needs_v1_pids
 def test_a_hidden_controller_counts_too(redd, tree, tmp_path):
     """Of a host, or a part of one, that has not mounted it."""
@@ -119,7 +119,7 @@ def test_a_hidden_controller_counts_too(redd, tree, tmp_path):
     assert not group.exists()
 
 
-@row("K06E")
+@row("K19")
 @needs_v1_pids
 def test_no_controller_is_said(tree, tmp_path):
     name = f"{session.tag}-uncounted"
@@ -135,7 +135,7 @@ def first_line(victim):
     return victim.process.stdout.readline().strip()
 
 
-@row("K07E", "cgroups nested and made without end", "depth and number are bounded; the end walks with few descriptors, until one deadline for all")
+@row("K20", "cgroups nested and made without end", "depth and number are bounded; the end walks with few descriptors, until one deadline for all")
 def test_depth_is_bounded(redd, tree):
     with running(redd, tree, "/bin/sh", "-c", NEST.format(100)) as victim:
         # The payload is a level, too.
@@ -145,7 +145,7 @@ def test_depth_is_bounded(redd, tree):
     assert not payload_of(victim).parent.exists()
 
 
-@row("K07E")
+@row("K20")
 def test_a_deep_tree_ends(redd, tree):
     """As deep as a kernel, or a redd, without the limit would let it be: more levels than descriptors."""
     with running(redd, tree, "/bin/sh", "-c", f"sleep 3; {NEST.format(300)}") as victim:
@@ -157,7 +157,7 @@ def test_a_deep_tree_ends(redd, tree):
     assert not payload_of(victim).parent.exists()
 
 
-@row("K07E")
+@row("K20")
 def test_a_wide_and_frozen_tree_ends(redd, tree):
     script = f"mkdir /sys/fs/cgroup/fr; for i in 1 2 3 4 5 6; do sleep 1000 & echo $! > /sys/fs/cgroup/fr/cgroup.procs; done; {WIDE.format(2000)}"
     with running(redd, tree, "/bin/sh", "-c", script) as victim:
@@ -171,7 +171,7 @@ def test_a_wide_and_frozen_tree_ends(redd, tree):
     assert not payload_of(victim).parent.exists()
 
 
-@row("X11E", "more processes than a program may have descriptors, for `kill` to signal nobody and report success",
+@row("X16", "more processes than a program may have descriptors, for `kill` to signal nobody and report success",
      "signals go out in batches, SIGKILL by cgroup.kill; what fails is reported")  # fmt: skip
 @pytest.mark.parametrize("name", ["TERM", "KILL"])
 def test_kill_reaches_all(redd, tree, name):
@@ -212,7 +212,7 @@ class Dead:
         return top / "redd" / self.name
 
 
-@row("K07E")
+@row("K20")
 def test_what_cannot_be_removed_is_in_nobodys_way(redd, tree):
     """A process that never ends, in a v1 hierarchy: PID 1 of this session, which is signalled by nobody."""
     top = v1("blkio")
@@ -237,7 +237,7 @@ def test_what_cannot_be_removed_is_in_nobodys_way(redd, tree):
     assert not group.exists() and not dead.folder.exists()
 
 
-@row("X11E")
+@row("X16")
 def test_cleaning_thaws_a_v1_freezer(redd):
     top = v1("freezer")
     if not top:

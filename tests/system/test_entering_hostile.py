@@ -127,7 +127,7 @@ echo said
 """
 
 
-@row("X13D", "the caller's own files as standard streams: truncated, opened anew, locked",
+@row("X18", "the caller's own files as standard streams: truncated, opened anew, locked",
      "`exec` and `shell` copy through pipes; the files themselves only with `--pass-stdio`")  # fmt: skip
 @BOTH
 def test_files_of_the_caller_stay_out(redd, tree, tmp_path, users):
@@ -226,7 +226,7 @@ def test_both_directions_wait_for_their_readers(redd, tree):
 # What is left behind
 
 
-@row("X14D", "a process that is left behind writes for ever, and its caller with it",
+@row("X19", "a process that is left behind writes for ever, and its caller with it",
      "when the program has ended, what is in the pipe or terminal then is copied, and no more")  # fmt: skip
 def test_left_behind_writer_keeps_no_relay(redd, tree):
     with running(redd, tree) as victim:
@@ -239,7 +239,7 @@ def test_left_behind_writer_keeps_no_relay(redd, tree):
         done.stdout.close()
 
 
-@row("X14D")
+@row("X19")
 def test_left_behind_writer_keeps_no_terminal(redd, tree):
     with running(redd, tree) as victim:
         script = "trap '' HUP; busybox setsid sh -c \"trap '' HUP; exec busybox yes\" & sleep 0.5; exit 7"
@@ -265,7 +265,7 @@ def end_from_inside(redd, victim, process):
     Path(f"/proc/{victim.leader()}/root/tmp/end").touch()
 
 
-@row("X12D", "a stopped client of `exec` keeps the machine from ending: the kernel waits for its process to be reaped",
+@row("X17", "a stopped client of `exec` keeps the machine from ending: the kernel waits for its process to be reaped",
      "a waiter of our own reaps, which no ^Z reaches; who holds an end up all the same is named")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
@@ -281,7 +281,7 @@ def test_client_holds_up_no_end(redd, tree, users, how, end):
             assert redd.run("show", victim).code != 0
 
 
-@row("X12D")
+@row("X17")
 def test_stopped_job_holds_up_no_end(redd, tree):
     """^Z stops a group of processes, not one: the waiter is in none of the caller's."""
     init = ["/bin/sh", "-c", "until [ -e /tmp/end ]; do sleep 0.1; done"]
@@ -293,7 +293,7 @@ def test_stopped_job_holds_up_no_end(redd, tree):
             victim.process.wait(60)
 
 
-@row("X11D", "the program of `exec` goes on when its client was killed",
+@row("X15", "the program of `exec` goes on when its client was killed",
      "SIGHUP to it and its group, SIGKILL five seconds later; what has gone into a session of its own stays")  # fmt: skip
 @BOTH
 def test_program_ends_with_its_client(redd, tree, users):
@@ -307,7 +307,7 @@ def test_program_ends_with_its_client(redd, tree, users):
             assert runs_inside(redd, victim, "sleep 3333"), "it had detached itself"
 
 
-@row("X11D")
+@row("X15")
 @BOTH
 def test_session_on_a_terminal_ends_with_its_client(redd, tree, users):
     with running(redd, tree, users=users) as victim:
@@ -319,7 +319,7 @@ def test_session_on_a_terminal_ends_with_its_client(redd, tree, users):
         child.close()
 
 
-@row("X12D")
+@row("X17")
 def test_who_holds_an_end_up_is_named(redd, tree):
     """What somebody on the host has put into a machine by other means is theirs to reap."""
     with running(redd, tree, stderr=subprocess.STDOUT) as victim:

@@ -30,7 +30,7 @@ def effective(redd, tree, users):
     return int(out.split()[1], 16)
 
 
-@row("K06A", "root of a machine that is root of the host uncovers, moves, remounts or mounts anew /proc and /sys",
+@row("K12", "root of a machine that is root of the host uncovers, moves, remounts or mounts anew /proc and /sys",
      "made, and covered, before PID 1 copies the mounts into its own namespaces, which locks them; nothing whole is left to mount anew")  # fmt: skip
 @pytest.mark.parametrize("users", [*ROOT, "pick", "no"])
 @pytest.mark.parametrize("network", NETWORKS)
@@ -41,7 +41,7 @@ def test_nothing_of_proc_and_sys_is_uncovered(redd, tree, users, network):
         assert effective(redd, tree, users) >> 21 & 1, "without CAP_SYS_ADMIN this shows nothing"
 
 
-@row("K06A")
+@row("K12")
 @pytest.mark.parametrize("users", [*ROOT, "pick"])
 def test_nor_by_those_who_enter(redd, tree, users):
     program = put("unmask", tree)
@@ -51,7 +51,7 @@ def test_nor_by_those_who_enter(redd, tree, users):
         assert redd("shell", victim, *words).out.replace("\r", "") == "end\n"
 
 
-@row("K06A")
+@row("K12")
 @pytest.mark.parametrize("users", ROOT)
 def test_core_pattern_of_the_host(redd, tree, users):
     """The way that was there: take /proc/sys away, or mount a procfs that has none of it covered. Writes what it holds."""
@@ -67,7 +67,7 @@ def test_core_pattern_of_the_host(redd, tree, users):
     assert run(redd, tree, users, "/bin/sh", "-c", f"( {script} ) 2>/dev/null", options=["--private-network"]).out == "end\n"
 
 
-@row("K07A", "root of the host inside mounts the host's cgroup v1 hierarchies, whose files are its own",
+@row("K13", "root of the host inside mounts the host's cgroup v1 hierarchies, whose files are its own",
      "the cgroup namespace of such a machine belongs to the host, and its users can make none: no hierarchy can be mounted")  # fmt: skip
 @pytest.mark.parametrize("users", ROOT)
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["-u", "alice"]])
@@ -91,7 +91,7 @@ def test_v1_hierarchies_of_the_host(redd, tree, users, options):
         assert redd("exec", victim, "/bin/sh", "-c", f"( {script} ) 2>/dev/null; :").out.count("mounted") == 0
 
 
-@row("K08A", "a container inside a machine needs a procfs and a sysfs of its own, which masks that are locked forbid",
+@row("K14", "a container inside a machine needs a procfs and a sysfs of its own, which masks that are locked forbid",
      "with shifted users one of each that nothing hides a part of lies where nobody can go; what it shows is the host's root's")  # fmt: skip
 @pytest.mark.parametrize("network", NETWORKS)
 def test_containers_inside(redd, tree, network):
@@ -111,8 +111,7 @@ def test_containers_inside(redd, tree, network):
     assert lines == [*inside, "0 65534"]
 
 
-@row("K02", "settings of the host below /proc/sys/net that no network namespace has for itself",
-     "covered one by one; before Linux 6.10, where it appears late, with the folder")  # fmt: skip
+@row("K02")
 @pytest.mark.parametrize("users", [*ROOT, "no", "pick"])
 def test_settings_of_the_network_that_are_the_hosts(redd, tree, users):
     """What is the machine's own stays writable."""

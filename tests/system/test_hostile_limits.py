@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rows K06B, K07B and X11B of SECURITY.md: what all machines and the host share, in numbers: limits of the kernel, terminals, users."""
+"""Rows K15, K16 and X13 of SECURITY.md: what all machines and the host share, in numbers: limits of the kernel, terminals, users."""
 
 import ctypes
 import fcntl
@@ -65,7 +65,7 @@ def hoarding(redd, tree, what, user=None):
         yield victim, count
 
 
-@row("K06B", "limits of the kernel that are counted for a user: inotify instances, namespaces, fanotify groups",
+@row("K15", "limits of the kernel that are counted for a user: inotify instances, namespaces, fanotify groups",
      "the machine's user namespace is made by its own root's user, so they are counted on that one")  # fmt: skip
 def test_k06_the_machine_owns_its_users(redd, tree):
     with running(redd, tree) as victim:
@@ -74,13 +74,13 @@ def test_k06_the_machine_owns_its_users(redd, tree):
         assert victim.name in Path(f"/proc/{victim.leader()}/cgroup").read_text()
 
 
-@row("K06B")
+@row("K15")
 def test_k06_a_range_of_ones_own_choice(redd, tree):
     with running(redd, tree, users="1500000000") as victim:
         assert owner_of_users(victim) == shift_of(victim) == 1500000000
 
 
-@row("K06B")
+@row("K15")
 def test_k06_users_of_the_host_own_no_machine(redd, tree, etc):
     """A process of the host's that has the owner's uid has all power over the user namespace (user_namespaces(7))."""
     etc("passwd", Path("/etc/passwd").read_text() + "wolf:x:1500000000:1500000000::/:/bin/false\n")
@@ -91,7 +91,7 @@ def test_k06_users_of_the_host_own_no_machine(redd, tree, etc):
         assert owner_of_users(victim) == 0
 
 
-@row("K06B")
+@row("K15")
 def test_k06_inotify_instances(redd, tree, other):
     limit = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
     if limit > 4000:
@@ -105,7 +105,7 @@ def test_k06_inotify_instances(redd, tree, other):
             assert others == limit, "another machine has fewer"
 
 
-@row("K07B", "one machine takes all terminals (ptys) that there are for machines",
+@row("K16", "one machine takes all terminals (ptys) that there are for machines",
      "its devpts has at most 256; its root may mount another, up to the host's kernel.pty.max less kernel.pty.reserve")  # fmt: skip
 def test_k07_terminals(redd, tree, other):
     with hoarding(redd, tree, "ptys", user="alice") as (_, count):
@@ -120,7 +120,7 @@ def picked(redd, tree, name):
     return (int(result.out.split()[1]) if result.code == 0 else None), result.err
 
 
-@row("X11B", "a machine is given users that the host gave to somebody: an account, or rootless podman's /etc/subuid and subgid",
+@row("X13", "a machine is given users that the host gave to somebody: an account, or rootless podman's /etc/subuid and subgid",
      "a range that overlaps one of these is never picked; one that a person names is taken, with a warning")  # fmt: skip
 @pytest.mark.parametrize("name", ["subuid", "subgid"])
 @pytest.mark.parametrize("who", ["anna", "1000"])
@@ -138,14 +138,14 @@ def test_x11_subordinate_users_are_not_picked(redd, tree, etc, name, who):
     assert picked(redd, tree, machine)[0] == usual, "neighbours are no reason to change"
 
 
-@row("X11B")
+@row("X13")
 def test_x11_all_is_given_away(redd, tree, etc):
     etc("subuid", f"root:{FIRST}:{LAST + RANGE - FIRST}\n")
     got, messages = picked(redd, tree, f"{session.tag}-picked")
     assert got is None and "find a free range of users" in messages and "--private-users=" in messages
 
 
-@row("X11B")
+@row("X13")
 def test_x11_what_cant_be_read_is_not_free(redd, tree, etc):
     etc("subuid", "")
     os.truncate("/etc/subuid", 9 << 20)
@@ -153,7 +153,7 @@ def test_x11_what_cant_be_read_is_not_free(redd, tree, etc):
     assert got is None and "/etc/passwd, group, subuid and subgid" in messages
 
 
-@row("X11B")
+@row("X13")
 def test_x11_a_persons_word_is_followed(redd, tree, etc):
     etc("subuid", "anna:1500001000:10\n")
     result = redd("run", "-q", "-D", tree, "--private-users=1500000000", "--private-network", "--pipe", "/bin/cat", "/proc/self/uid_map")

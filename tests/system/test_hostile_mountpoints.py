@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Row P14B of SECURITY.md: mount points, flags and links that redd makes in a tree whose links lead into folders of the host."""
+"""Row P14 of SECURITY.md: mount points, flags and links that redd makes in a tree whose links lead into folders of the host."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ MAKES = pytest.mark.parametrize("option", ["--tmpfs=/var/cache/app/sub/deep", "-
                                            "--bind-ro={file}:/var/cache/app/a/b/new"])  # fmt: skip
 
 
-@row("P14B", "a link in the tree leads a mount point, a link of Nix or a flag of an init into a folder of the host that is bound inside",
+@row("P14", "a link in the tree leads a mount point, a link of Nix or a flag of an init into a folder of the host that is bound inside",
      "over a mount, what is made is made with the rights of the machine's root alone; else the start is refused")  # fmt: skip
 @PLANTED
 @MAKES
@@ -58,7 +58,7 @@ def test_p14_a_planted_link(redd, tree, data, tmp_path, link, option):
     assert result.code == 1 and REFUSED in result.err, result
 
 
-@row("P14B")
+@row("P14")
 def test_p14_no_way_through_a_private_folder(redd, tree, data):
     """In a folder that anybody may write to, behind one that only the host's root may enter."""
     (data / "private").mkdir(mode=0o700)
@@ -69,7 +69,7 @@ def test_p14_no_way_through_a_private_folder(redd, tree, data):
     assert trees.state(data) == before and result.code == 1 and REFUSED in result.err, result
 
 
-@row("P14B")
+@row("P14")
 def test_p14_a_folder_beneath_the_tree(redd, tree, data):
     """What the host has mounted in the tree is mapped as the tree is: but read-only stays read-only."""
     (tree / "srv").mkdir()
@@ -141,7 +141,7 @@ def stop(redd, tree, data, script):
         stopping.communicate(timeout=20)
 
 
-@row("P14B")
+@row("P14")
 def test_p14_a_fifo_of_the_host(redd, daemons, data):
     """sysvinit is asked through a fifo, which a link makes the host's: root's own, and read by root of the host."""
     os.mkfifo(data / "fifo", 0o600)
@@ -153,7 +153,7 @@ def test_p14_a_fifo_of_the_host(redd, daemons, data):
         os.close(reader)
 
 
-@row("P14B")
+@row("P14")
 def test_p14_flags_in_a_folder_of_the_host(redd, daemons, data):
     tree = daemons("runit")
     (tree / "etc/runit").mkdir()

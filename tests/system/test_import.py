@@ -895,7 +895,7 @@ def test_name_that_can_not_be_synced(redd, archive, error, says):
 
 
 @row("A07")
-@row("A13G", "code run by a hostile archive in the unpacking process", "it keeps seven capabilities, three descriptors, some sixty system calls, its folder (landlock) and a limit of memory")
+@row("A23", "code run by a hostile archive in the unpacking process", "it keeps seven capabilities, three descriptors, some sixty system calls, its folder (landlock) and a limit of memory")
 def test_confined(redd, tmp_path):
     """The worker holds no capability beyond making files, no foreign descriptor, few system calls and a limit of memory."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):
@@ -916,7 +916,7 @@ def test_confined(redd, tmp_path):
         running.wait(10)
 
 
-@row("A13G")
+@row("A23")
 def test_confined_before_the_first_byte(redd, archive, tmp_path):
     """Landlock and the filter are in force in the worker, by the kernel's own word, before it reads of the archive."""
     trace, path = tmp_path / "trace", archive(pack(*system()))
@@ -1042,7 +1042,7 @@ def import_and_measure(redd, path):
     return running.returncode, running.stderr.read(), peak, seconds
 
 
-@row("A15G", "an archive of kilobytes whose metadata, headers or maps take gigabytes or hours to unpack", "one record for each inode, capped in bytes; RLIMIT_DATA; no step walks a list; processor time is bounded by bytes and entries")
+@row("A25", "an archive of kilobytes whose metadata, headers or maps take gigabytes or hours to unpack", "one record for each inode, capped in bytes; RLIMIT_DATA; no step walks a list; processor time is bounded by bytes and entries")
 @pytest.mark.usefixtures("pool_in_memory")
 @pytest.mark.parametrize("shape", WORST)
 def test_worst_archives(redd, tmp_path, shape):
@@ -1063,7 +1063,7 @@ def test_worst_archives(redd, tmp_path, shape):
         assert (code, stderr) == (0, "")
 
 
-@row("A15G")
+@row("A25")
 @pytest.mark.usefixtures("pool_in_memory")
 def test_headers_that_take_for_ever_end(redd, tmp_path):
     """libarchive compares each entry of an ACL with all others: hours for a few kilobytes, seconds here."""
@@ -1078,7 +1078,7 @@ def test_headers_that_take_for_ever_end(redd, tmp_path):
     assert os.listdir(POOL) == []
 
 
-@row("A14G", "an archive fills the disk of the host, with bytes or with files", "--max-size=, by default what the file system can spare, in blocks and inodes; a part stays free")
+@row("A24", "an archive fills the disk of the host, with bytes or with files", "--max-size=, by default what the file system can spare, in blocks and inodes; a part stays free")
 @pytest.mark.parametrize("kind", ["bytes", "files", "set by a person"])
 def test_the_disk_is_not_filled(redd, archive, kind):
     options = []

@@ -332,7 +332,8 @@ def test_names_of_machines_by_llmnr(link, served, names, group):
         assert ask_llmnr(link, group, dns.query(name), timeout_s=0.5) is None, name
 
 
-@row("N19E")
+@row("N20", "a machine's name that is localhost, the host's own, or a name of the internet",
+     "machines are NAME.redd; the bare name only where nobody else has it or gives it a meaning")  # fmt: skip
 def test_full_names_of_machines(served, names, resolv_conf):
     """NAME.redd is a machine or nobody, and never asked of others; a name with a meaning of its own is no machine's."""
     client = served[1]

@@ -150,7 +150,7 @@ def test_other_names_are_found_as_before(module, link):
     assert getent(module, "ahostsv4", "localhost")[1][0][0] == "127.0.0.1", "files come first"
 
 
-@row("N19E")
+@row("N20")
 @pytest.mark.parametrize("name", ["localhost", "wpad", "www.example.org"])
 def test_names_of_others_are_not_served(module, name):
     """Not even where a machine of another version is published so, and the module is asked first."""

@@ -144,7 +144,7 @@ def tables():
     return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
 
 
-@row("X11C", "PID 1 clears its parent-death signal, and the supervisor is killed",
+@row("X14", "PID 1 clears its parent-death signal, and the supervisor is killed",
      "the machine stays as confined until the next command, which ends it before anything else")  # fmt: skip
 def test_an_orphan_stays_confined_and_is_ended_by_the_next_command(orphan):
     assert not orphan.reaches_loopback()
@@ -158,7 +158,7 @@ def test_an_orphan_stays_confined_and_is_ended_by_the_next_command(orphan):
     assert not [path for path in cgroups.folders() if str(orphan.machine) in path]
 
 
-@row("X11C")
+@row("X14")
 @pytest.mark.parametrize("verb", ["status", "stop", "exec", "remove", "clean", "network"])
 def test_whatever_the_next_command_is(images, verb):
     orphan = Orphan(images())
@@ -168,7 +168,7 @@ def test_whatever_the_next_command_is(images, verb):
     assert orphan.is_gone() and orphan.link not in os.listdir("/sys/class/net") and "redd-" not in tables()
 
 
-@row("X11C")
+@row("X14")
 @pytest.mark.parametrize("how", ["another", "itself"])
 def test_a_start_ends_an_orphan_first(images, how):
     """Its users, its image and its addresses are somebody else's from then on."""
@@ -181,7 +181,7 @@ def test_a_start_ends_an_orphan_first(images, how):
         assert str(orphan.machine) not in tables() and orphan.link not in os.listdir("/sys/class/net")
 
 
-@row("X11C")
+@row("X14")
 def test_an_orphan_that_is_in_no_cgroup_is_ended(images):
     """As on a host whose kernel has none that redd can use."""
     orphan = Orphan(images())
@@ -253,7 +253,7 @@ def end_of(leader):
     return lambda: is_gone(leader) or len(pids_inside(leader)) < 2
 
 
-@row("K06C", "memory that belongs to no process makes the kernel end the supervisor",
+@row("K17", "memory that belongs to no process makes the kernel end the supervisor",
      "its oom_score_adj is as low as allowed, the machine's above it, with a floor where CAP_SYS_RESOURCE can set one")  # fmt: skip
 def test_a_machine_is_ended_before_its_supervisor(redd, tmp_path, little_memory):
     root = trees.make_busybox(tmp_path / "tree")
@@ -266,7 +266,7 @@ def test_a_machine_is_ended_before_its_supervisor(redd, tmp_path, little_memory)
     assert process.returncode >= 0, "nor later"
 
 
-@row("K06C")
+@row("K17")
 def test_a_machine_that_asks_for_its_supervisor_s_score(redd, tmp_path, little_memory):
     """Without CAP_SYS_RESOURCE it gets it, and the supervisor may be ended: the machine is confined all the same."""
     orphan = Orphan.__new__(Orphan)
@@ -284,7 +284,7 @@ def test_a_machine_that_asks_for_its_supervisor_s_score(redd, tmp_path, little_m
     assert is_gone(orphan.leader) and orphan.link not in os.listdir("/sys/class/net")
 
 
-@row("K06C")
+@row("K17")
 def test_scores(redd, images):
     machine = Orphan(images())
     score = lambda pid: Path(f"/proc/{pid}/oom_score_adj").read_text().strip()
@@ -295,7 +295,7 @@ def test_scores(redd, images):
     assert lower.code != 0 or int(Path("/proc/self/oom_score_adj").read_text()) < 0
 
 
-@row("K07C", "a guest fills file systems in memory", "each that redd makes has limits of size and of files; --tmpfs= gets them where none are given")
+@row("K18", "a guest fills file systems in memory", "each that redd makes has limits of size and of files; --tmpfs= gets them where none are given")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_limits_of_file_systems_in_memory(redd, tmp_path, users):
     root = trees.make_busybox(tmp_path / "tree")

@@ -23,7 +23,7 @@ def run(redd, tree, *words, users="pick", options=(), **expected):
     return redd("run", "-q", "-D", tree, f"--private-users={users}", *options, put("sockets", tree), *words, **expected)
 
 
-@row("K08E", "AF_VSOCK, which no network namespace contains: the hypervisor, its guests, the host's own ports",
+@row("K21", "AF_VSOCK, which no network namespace contains: the hypervisor, its guests, the host's own ports",
      "the filter answers that there is no such family; VSock=yes opens it; socketcall of 32-bit x86 makes no sockets")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("network", [[], ["--private-network"]])
@@ -33,7 +33,7 @@ def test_vsock_is_no_family(redd, tree, users, network):
     assert opened == host_vsock(), "the same as on the host"
 
 
-@row("K08E")
+@row("K21")
 @BOTH
 def test_vsock_of_those_who_enter(redd, tree, users):
     with running(redd, tree, users=users) as victim:
@@ -71,7 +71,7 @@ def host(request):
         yield listener.getsockname()[1:].decode()
 
 
-@row("K09E", "abstract unix sockets of the host's services, in a machine that shares its network",
+@row("K22", "abstract unix sockets of the host's services, in a machine that shares its network",
      "a landlock domain connects to its own only; AbstractSockets=yes opens it; an old kernel is said at the start")  # fmt: skip
 @BOTH
 def test_abstract_sockets_of_the_host(redd, tree, host, users):
@@ -83,7 +83,7 @@ def test_abstract_sockets_of_the_host(redd, tree, host, users):
     assert run(redd, tree, "connect", host, users=users, options=["--private-network"]).out == "ECONNREFUSED\n"
 
 
-@row("K09E")
+@row("K22")
 @BOTH
 def test_abstract_sockets_of_those_who_enter(redd, tree, host, users):
     needs_scopes()

@@ -148,7 +148,7 @@ def wait_for_full_pipe(fd):
 # --- output that nobody reads
 
 
-@row("A21F", "the reader of `redd run` stops reading", "written without waiting, what is not taken waits in a bounded queue, then the guest's writer waits")
+@row("R20", "the reader of `redd run` stops reading", "written without waiting, what is not taken waits in a bounded queue, then the guest's writer waits")
 @pytest.mark.parametrize(
     ("console", "terminal", "end"),
     [
@@ -283,7 +283,7 @@ def binary_paste():
     return bytes(byte for byte in range(256) if byte != 0x1D) * 200
 
 
-@row("A22F", "a guest that takes its input slowly", "no more input is read meanwhile, nothing of it is lost")
+@row("R21", "a guest that takes its input slowly", "no more input is read meanwhile, nothing of it is lost")
 @pytest.mark.parametrize("mode", ["raw", "canonical"])
 def test_paste_into_run(redd, box, mode):
     paste = binary_paste() if mode == "raw" else PASTE
@@ -336,7 +336,7 @@ def supervisor_under(strace):
 
 
 @NEEDS_STRACE
-@row("S12F", "a start that hangs between clone and exec", "signals are heard meanwhile: everything is undone")
+@row("S13", "a start that hangs between clone and exec", "signals are heard meanwhile: everything is undone")
 @pytest.mark.parametrize("by", ["TERM", "INT", "stop", "terminate"])
 def test_hanging_start_is_ended(redd, box, by):
     process = hanging_start(redd, box)
@@ -361,7 +361,7 @@ def delayed(redd, call, seconds, *args):
 
 
 @NEEDS_STRACE
-@row("S10F", "a request meant for a machine reaches the next of its name", "each goes through the directory of the machine that was looked up, which no other ever takes over")
+@row("S10", "a request meant for a machine reaches the next of its name", "each goes through the directory of the machine that was looked up, which no other ever takes over")
 @pytest.mark.parametrize("verb", ["stop", "terminate", "restart", "kill"])
 @pytest.mark.parametrize("end", ["terminate", "kill -9"])
 def test_the_next_machine_is_left_alone(redd, guest, verb, end):
@@ -401,7 +401,8 @@ def test_stop_waits_for_its_machine_only(redd, box):
 # --- the control socket
 
 
-@row("S11F", "connections that say nothing, no descriptor left", "whoever was silent for longest gives way; an acceptor rests instead of spinning")
+@row("R05", "clients use up the supervisor's descriptors", "connections are few, and those that say nothing end")
+@row("S11", "connections that say nothing, no descriptor left", "whoever was silent for longest gives way; an acceptor rests instead of spinning")
 def test_control_socket_flood(redd, guest):
     """Idle connections lock nobody out, and messages without an end are not kept."""
     machine = guest("tiny").start()

@@ -59,7 +59,7 @@ def gains(path):
     return done.returncode == 0 and done.stdout.strip() == "0"
 
 
-@row("K06G", "root inside leaves a setuid file in its tree, and a user of the host runs it as the host's root", "the standard pool is closed, 0700, by import and start; elsewhere a warning gives the command; changes of ephemeral machines lie in a closed folder, owned by the machine's root")
+@row("K23", "root inside leaves a setuid file in its tree, and a user of the host runs it as the host's root", "the standard pool is closed, 0700, by import and start; elsewhere a warning gives the command; changes of ephemeral machines lie in a closed folder, owned by the machine's root")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_standard_pool_is_closed_by_a_start(redd, pool, users):
     tree = tree_with_id(pool / "suid")
@@ -71,14 +71,14 @@ def test_standard_pool_is_closed_by_a_start(redd, pool, users):
     assert "0700" not in redd("run", "-M", "suid", "/bin/sh", "-c", ":").err
 
 
-@row("K06G")
+@row("K23")
 def test_standard_pool_is_closed_by_an_import(redd, pool, tmp_path):
     subprocess.run(["tar", "-C", make_tree(tmp_path / "t"), "-cf", tmp_path / "t.tar", "."], check=True)
     assert "its mode is 0700 now" in redd("import-tar", tmp_path / "t.tar", "suid").err
     assert stat.S_IMODE(POOL.stat().st_mode) == 0o700
 
 
-@row("K06G")
+@row("K23")
 def test_elsewhere_a_warning_gives_the_command(redd, open_folder):
     tree = tree_with_id(open_folder / "suid")
     done = redd("run", "-q", "-D", tree, "/bin/sh", "-c", LEAVE_SETUID)
@@ -122,7 +122,7 @@ def test_acl_of_a_user_opens_the_way(redd, open_folder):
     assert "can enter" in redd("run", "-q", "-D", tree, "/bin/true").err
 
 
-@row("K06G")
+@row("K23")
 def test_changes_of_an_ephemeral_machine_are_out_of_reach(redd, open_folder):
     """While it runs: the folder of its changes is closed, and what it made belongs to the machine's root there."""
     tree = tree_with_id(open_folder / "suid")
@@ -134,7 +134,7 @@ def test_changes_of_an_ephemeral_machine_are_out_of_reach(redd, open_folder):
         assert not gains(left)
 
 
-@row("F06G", "a killed removal leaves a tree that later commands neither show nor finish, or that delays them", "finished by import, remove, start, list-images, each for a fifth of a second, and by clean to the end")
+@row("F11", "a killed removal leaves a tree that later commands neither show nor finish, or that delays them", "finished by import, remove, start, list-images, each for a fifth of a second, and by clean to the end")
 @pytest.mark.parametrize("command", ["import", "remove", "start", "list-images", "clean"])
 def test_leftover_of_a_removal_is_finished(redd, machines, tmp_path, command):
     machine = machines.add("busybox") if command == "start" else None
@@ -157,7 +157,7 @@ def test_leftover_of_a_removal_is_finished(redd, machines, tmp_path, command):
     assert not left.exists()
 
 
-@row("F06G")
+@row("F11")
 def test_deep_trees_are_removed_with_bounded_work(redd, tmp_path):
     """So many system calls for each level, however deep, and few descriptors."""
     counts = []
@@ -179,7 +179,7 @@ def test_deep_trees_are_removed_with_bounded_work(redd, tmp_path):
     assert counts[1] - counts[0] < 24 * (3200 - 400), counts
 
 
-@row("F06G")
+@row("F11")
 def test_a_large_leftover_does_not_delay(redd):
     """A command that has other work stops in the midst of it; the next goes on, and clean does the rest."""
     left = POOL / ".#remove-large.00000001"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * K06A: takes away, moves, copies, remounts and mounts anew whatever could show more of the host's
+ * K12: takes away, moves, copies, remounts and mounts anew whatever could show more of the host's
  * /proc and /sys, also in namespaces made inside. Prints only what must not succeed. With the
  * argument "shifted" the users are, and a procfs or sysfs mounted anew is none of the failures:
  * what it shows belongs to nobody of the machine.

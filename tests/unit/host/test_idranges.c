@@ -31,7 +31,7 @@ static void nothing_is_taken_without_files(void **state)
 	assert_int_equal(find(s, IDRANGES_SUBORDINATES, 524288, 65536), 0);
 }
 
-/* security row: X11B */
+/* security row: X13 */
 static void ranges_overlap(void **state)
 {
 	static const struct {

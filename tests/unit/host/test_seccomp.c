@@ -483,7 +483,7 @@ static void test_audit_socket_is_unknown(void **state)
 	check_arguments(cases, ARRAY_SIZE(cases), ALL_GATES);
 }
 
-/* security row: K08E */
+/* security row: K21 */
 static void test_vsock_is_unknown(void **state)
 {
 	static const struct argument_case closed[] = {
@@ -544,7 +544,7 @@ static uint32_t i386_verdict(unsigned holds, const char *name, uint64_t first)
 	return interpret(program, &data);
 }
 
-/* security row: K08E */
+/* security row: K21 */
 static void test_socketcall_makes_no_sockets(void **state)
 {
 	const uint32_t refused = SECCOMP_RET_ERRNO | EAFNOSUPPORT, allowed = SECCOMP_RET_ALLOW;

@@ -169,8 +169,12 @@ static int count_object(void *context, uint8_t family, const struct nlattr *attr
 	return 0;
 }
 
-/* security row: N19C */
-/* A ruleset that is half old and half new is none. */
+/*
+ * security row: N19
+ * attack: a listing of links or rules that is cut short or half old is taken for the whole
+ * defence: an interrupted dump is repeated, and an error at its end is one
+ * A ruleset that is half old and half new is none.
+ */
 static void an_interrupted_listing_is_an_error(void **state)
 {
 	struct nft_query all = {};

@@ -91,7 +91,7 @@ static int dump(int end, struct told *told)
 	return rtnl_dump(end, &message, hear, forget, told);
 }
 
-/* security row: N19C */
+/* security row: N19 */
 /* Twice something changed; what was heard before that does not count. */
 static void a_dump_that_was_interrupted_is_repeated(void **state)
 {

@@ -128,7 +128,7 @@ static uint64_t cpu_us(void)
 	return (uint64_t)spec.tv_sec * USEC_PER_SEC + (uint64_t)spec.tv_nsec / 1000;
 }
 
-/* security row: S11F */
+/* security row: S11 */
 static void test_shortage_does_not_spin(void **unused)
 {
 	struct fixture f;

@@ -109,7 +109,7 @@ static void check_goes_on(struct fixture *f)
 	assert_int_equal(f->empties, 1);
 }
 
-/* security row: A21F */
+/* security row: R20 */
 static void test_pipe(void **unused)
 {
 	struct fixture f;

@@ -283,7 +283,7 @@ static void test_owner(void **state)
 	assert_int_equal(st.st_uid, ours.uid);
 }
 
-/* security row: P14B */
+/* security row: P14 */
 static void test_one_mount(void **state)
 {
 	autoclose int before = make_tree(*state);

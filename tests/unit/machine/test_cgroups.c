@@ -108,7 +108,7 @@ static void test_all_get_it(void **state)
 	assert_all_ended_by(fake, SIGUSR1);
 }
 
-/* security row: X11E */
+/* security row: X16 */
 static void test_more_than_there_are_descriptors_for(void **state)
 {
 	struct fake *fake = *state;
@@ -118,7 +118,7 @@ static void test_more_than_there_are_descriptors_for(void **state)
 	assert_all_ended_by(fake, SIGUSR2);
 }
 
-/* security row: X11E */
+/* security row: X16 */
 static void test_a_failure_is_told(void **state)
 {
 	struct fake *fake = *state;

@@ -191,7 +191,7 @@ static pid_t start_caller(const char *script, int how, int ends[2])
 	return caller;
 }
 
-/* security row: X11D */
+/* security row: X15 */
 static void test_ends_with_its_caller(void **state)
 {
 	static const char *const scripts[] = {
@@ -214,7 +214,7 @@ static void test_ends_with_its_caller(void **state)
 	}
 }
 
-/* security row: X12D */
+/* security row: X17 */
 static void test_stopped_caller_holds_nothing_up(void **state)
 {
 	int ends[2], status;

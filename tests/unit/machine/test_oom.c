@@ -6,7 +6,7 @@
 #include "lib/io.h"
 #include "machine/oom.h"
 
-/* security row: K06C */
+/* security row: K17 */
 static void a_machine_is_above_its_supervisor(void **state)
 {
 	static const struct {

@@ -108,7 +108,7 @@ static void assert_only_in_full(const char *machine)
 	assert_false(finds(full));
 }
 
-/* security row: N19E */
+/* security row: N20 */
 static void bare_names_are_nobody_elses(void **state)
 {
 	static const char *const unsafe[] = {
@@ -170,7 +170,7 @@ static void safe_names_stay(void **state)
 	(void)umount("/etc/hosts");
 }
 
-/* security row: N19E */
+/* security row: N20 */
 static void files_of_others_stand_for_nothing(void **state)
 {
 	static const char *const files[] = {"localhost", "wpad", "www.example.org", "1.2.3.4"};

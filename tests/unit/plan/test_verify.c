@@ -121,7 +121,7 @@ static const struct broken {
 	{"behind seccomp", INSERT, AT_SETUSER, .op = {PLAN_OP_CHDIR, INNER}},
 	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_RLIMIT, INNER}},
 	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_BOUNDING, INNER}},
-	/* security row: K06A */
+	/* security row: K12 */
 	{"shows it what is the host's", DROP, AT_SYSCTLS},
 	{"shows it what is the host's", DROP, AT_IRQ},
 	{"shows it what is the host's", DROP, AT_BUS},

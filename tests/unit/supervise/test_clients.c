@@ -140,7 +140,11 @@ static void test_scrollback_is_bounded(void **state)
 				 data[SCROLLBACK_MAX + 7 + i]);
 }
 
-/* security row: A23F */
+/*
+ * security row: R22
+ * attack: a console client that reads nothing makes the supervisor keep what it does not read
+ * defence: its queue is bounded; beyond that it is dropped
+ */
 static void test_lagging_client_is_dropped(void **state)
 {
 	struct fixture *f = *state;
@@ -218,7 +222,7 @@ static size_t type_all(int fd, size_t count)
 	return i;
 }
 
-/* security row: A22F */
+/* security row: R21 */
 static void test_held_input_waits(void **state)
 {
 	struct fixture *f = *state;

@@ -94,7 +94,7 @@ static int make_forbidden_calls(const struct scratch *s)
 	return mkdirat(s->fd, "made", 0755) < 0 ? 9 : 0;
 }
 
-/* security row: A13G */
+/* security row: A23 */
 static void test_calls(void **state)
 {
 	struct scratch *s = *state;

@@ -43,7 +43,11 @@ static int publish(const struct scratch *s, int error)
 	return r;
 }
 
-/* security row: F05G */
+/*
+ * security row: F10
+ * attack: a power cut soon after an import
+ * defence: the image is on disk before it has its name
+ */
 static void test_synced_before_its_name(void **state)
 {
 	struct scratch *s = *state;

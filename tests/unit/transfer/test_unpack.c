@@ -186,7 +186,7 @@ static void refused(const struct scratch *s, struct tar *t, struct room room, co
 	assert_non_null(strstr(failure.hint, "--max-size"));
 }
 
-/* security row: A14G */
+/* security row: A24 */
 static void test_disk_is_bounded(void **state)
 {
 	static char data[64 * 1024];
@@ -263,7 +263,7 @@ static int put_with_attribute(struct later *l, uint64_t ino, size_t size)
 	return r;
 }
 
-/* security row: A15G */
+/* security row: A25 */
 static void test_what_waits_is_bounded(void **state)
 {
 	struct later l = {};
