@@ -336,7 +336,7 @@ def supervisor_under(strace):
 
 
 @NEEDS_STRACE
-@row("S13", "a start that hangs between clone and exec", "signals are heard meanwhile: everything is undone")
+@row("S15", "a start that hangs between clone and exec", "signals are heard meanwhile: everything is undone")
 @pytest.mark.parametrize("by", ["TERM", "INT", "stop", "terminate"])
 def test_hanging_start_is_ended(redd, box, by):
     process = hanging_start(redd, box)
