@@ -83,8 +83,11 @@ def test_those_who_enter_are_counted(redd, tree):
         group = pids_group_of(victim).parent
         before = int((group / "pids.current").read_text())
         with redd.start("exec", victim, "/bin/sleep", "1000", stdin=subprocess.DEVNULL) as entered:
-            wait_until(lambda: int((group / "pids.current").read_text()) == before + 1, "it is counted")
-            entered.terminate()
+            try:
+                # The program, and the waiter that reaps it.
+                wait_until(lambda: int((group / "pids.current").read_text()) == before + 2, "it is counted")
+            finally:
+                entered.terminate()
 
 
 def test_the_guest_sees_no_place_of_the_host(redd, tree):
