@@ -21,6 +21,7 @@
 #include "transfer/unpack.h"
 
 #define UNPACKED_MAX (8 * 1024 * 1024)
+#define UNPACKED_INODES_MAX 2000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,7 +36,9 @@ static int memory_file(const uint8_t *data, size_t size)
 
 static void unpack_bytes(const uint8_t *data, size_t size, int root_fd)
 {
-	const struct unpack_options options = {.root_fd = root_fd, .limit_bytes = UNPACKED_MAX};
+	const struct unpack_options options = {
+		.root_fd = root_fd,
+		.room = {.bytes_max = UNPACKED_MAX, .inodes_max = UNPACKED_INODES_MAX}};
 	struct transfer_stats stats = {};
 	struct failure failure = {};
 	autoclose int fd = memory_file(data, size);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interpreter of plans, and the three children it runs in.
+ * The interpreter of plans, and the four children it runs in.
  *
  * The supervisor interprets BEGIN, OPEN, SETUP and BESIDE itself. BEGIN makes the holder, which
  * interprets HOLDER as soon as its users are mapped, beside all that the supervisor prepares, and
  * stays until PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
  * the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a
- * child of the supervisor (CLONE_PARENT) and ends. PID 1 interprets INNER, which ends with exec.
+ * child of the supervisor (CLONE_PARENT) and ends. clone-views makes another such child, which
+ * interprets VIEWS: in the supervisor's mount namespace, but in PID 1's others, it mounts what
+ * shows those. PID 1 interprets INNER, which ends with exec.
  *
  * Code that runs in a child makes system calls only: no allocation, no stdio, no look-ups.
  * tests/child_symbols.py holds it to that.
@@ -17,6 +19,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/memory.h"
+#include "lib/path.h"
 #include "plan/plan.h"
 
 /*
@@ -47,10 +51,8 @@ struct child_context {
 	pid_t holder_pid; /* set by clone-holder */
 	pid_t outer_pid;  /* set by clone-outer: ended, to be reaped */
 	pid_t inner_pid;  /* set by clone-inner: of PID 1, as the host numbers it */
-	/* This process's own command line and environment, as the kernel put them; size 0: not
-	 * known. */
-	char *arguments;
-	size_t arguments_size;
+	/* The supervisor's own memory, command line and environment: what STUB forgets. */
+	struct memory_map memory;
 	/* Supervisor only: writes the maps of the holder and fills the USERNS slot. */
 	int (*prepare_holder)(struct child_context *context, pid_t holder);
 	/* Supervisor only: the ops `await` and `end-holder`. */
@@ -80,14 +82,16 @@ typedef int (*child_op_fn)(struct child_context *context, const struct plan_op *
 #include "plan/ops.def"
 #undef OP
 
+/* Makes what `op` asks for; 0 or -errno. */
+typedef int (*child_make_fn)(struct child_context *context, const struct plan_op *op,
+			     struct path_making how);
+/* Supervisor only: has it made with the rights of the guest's root alone, on any mount. */
+int child_make_as_guest(struct child_context *context, const struct plan_op *op, child_make_fn fn);
+/* For good: becomes root of the namespace in the USERNS slot, with no right beyond it. */
+int child_become_guest(struct child_context *context);
+
 /* Stores fd in the op's out slot; whatever was there is closed. */
 void child_set_slot(struct child_context *context, enum plan_slot slot, int fd);
 /* Opens op->path inside the at slot; a descriptor or -errno. */
 int child_open_in_root(struct child_context *context, const struct plan_op *op, int flags);
-/*
- * The op's network namespace, for the time of the op: the supervisor must be back home before it
- * does anything else, whatever came of it. 0 or -errno; without a namespace nothing happens.
- */
-int child_enter_netns(struct child_context *context, const struct plan_op *op);
-void child_leave_netns(struct child_context *context, const struct plan_op *op);
 int child_send_report(int socket, const struct child_report *report, int fd);

@@ -13,15 +13,11 @@
 #include "child/child.h"
 #include "kernel/sys.h"
 #include "lib/io.h"
+#include "lib/macro.h"
 #include "lib/path.h"
 
 /* openat2() gives up on ".." when anything on the system is renamed meanwhile: once more, then. */
 #define RESOLVE_RETRIES 128
-
-static struct path_owner op_owner(const struct plan_op *op)
-{
-	return (struct path_owner){.uid = op->uid, .gid = op->gid};
-}
 
 /* A link as /proc, /sys or /dev could lead our own set-up astray: refused (CVE-2019-19921). */
 static int refuse_link(int root, const char *path)
@@ -33,11 +29,31 @@ static int refuse_link(int root, const char *path)
 	return 0;
 }
 
-static int make_dir(struct child_context *context, const struct plan_op *op)
+/*
+ * What makes something in the tree, links of the guest's on the way and all. The tree's own mount
+ * is the guest's. Everything else that is mounted there may be a folder of the host's, to which a
+ * link of the guest's leads: over a mount, only what root of the guest may do itself is done (P14).
+ * To attach a mount on what is there already needs no such care: nobody but the guest sees it.
+ */
+static int make(struct child_context *context, const struct plan_op *op, child_make_fn fn)
+{
+	struct path_making how = {.uid = op->uid, .gid = op->gid, .one_mount = true};
+	int r = fn(context, op, how);
+
+	if (r != -EXDEV)
+		return r;
+	if (context->slots[PLAN_SLOT_USERNS] >= 0)
+		return child_make_as_guest(context, op, fn);
+	how.one_mount = false;
+	return fn(context, op, how);
+}
+
+static int make_dir(struct child_context *context, const struct plan_op *op, struct path_making how)
 {
 	int r = op->number ? refuse_link(context->slots[op->at], op->path) : 0;
+	autoclose int fd = r < 0 ? r : path_make_dir_in_root(context->slots[op->at], op->path, how);
 
-	return r < 0 ? r : path_make_dir_in_root(context->slots[op->at], op->path, op_owner(op));
+	return MIN(fd, 0);
 }
 
 static bool dir_exists(struct child_context *context, const struct plan_op *op)
@@ -50,20 +66,28 @@ static bool dir_exists(struct child_context *context, const struct plan_op *op)
 
 int child_op_MKDIR(struct child_context *context, const struct plan_op *op)
 {
-	autoclose int fd = -1;
-
 	/* Most images have it. */
-	if (dir_exists(context, op))
-		return 0;
-	fd = make_dir(context, op);
-	return fd < 0 ? fd : 0;
+	return dir_exists(context, op) ? 0 : make(context, op, make_dir);
+}
+
+static int make_file(struct child_context *context, const struct plan_op *op,
+		     struct path_making how)
+{
+	autoclose int fd = path_make_file_in_root(context->slots[op->at], op->path, how);
+
+	return MIN(fd, 0);
 }
 
 int child_op_MKFILE(struct child_context *context, const struct plan_op *op)
 {
-	autoclose int fd = path_make_file_in_root(context->slots[op->at], op->path, op_owner(op));
+	autoclose int fd = child_open_in_root(context, op, O_PATH);
+	struct stat st;
 
-	return fd < 0 ? fd : 0;
+	if (fd < 0)
+		return make(context, op, make_file);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? -EISDIR : 0;
 }
 
 /*
@@ -102,11 +126,17 @@ static int replace_link(int dir, const char *name, const char *target)
 	return (int)SYS_RESULT(renameat(dir, beside, dir, name));
 }
 
-int child_op_LINK(struct child_context *context, const struct plan_op *op)
+static int make_link(struct child_context *context, const struct plan_op *op,
+		     struct path_making how)
 {
-	autoclose int dir = path_make_dir_in_root(context->slots[op->at], op->path, op_owner(op));
+	autoclose int dir = path_make_dir_in_root(context->slots[op->at], op->path, how);
 
 	return dir < 0 ? dir : replace_link(dir, op->source, op->data);
+}
+
+int child_op_LINK(struct child_context *context, const struct plan_op *op)
+{
+	return make(context, op, make_link);
 }
 
 int child_op_WRITE(struct child_context *context, const struct plan_op *op)

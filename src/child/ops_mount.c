@@ -118,14 +118,7 @@ static int make_fs(const struct plan_op *op)
 
 int child_op_NEW_FS(struct child_context *context, const struct plan_op *op)
 {
-	int r = child_enter_netns(context, op);
-	int mount;
-
-	if (r < 0)
-		return r;
-	mount = make_fs(op);
-	child_leave_netns(context, op);
-	return store_fd(context, op, mount);
+	return store_fd(context, op, make_fs(op));
 }
 
 /* "/proc/self/fd/N": how a descriptor is given to an interface that only takes paths. */
@@ -353,11 +346,6 @@ int child_op_MASK(struct child_context *context, const struct plan_op *op)
 	tree = sys_open_tree(context->slots[op->in], "",
 			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	return tree < 0 ? tree : cover(tree, target, "", true);
-}
-
-int child_op_OPEN_DIR(struct child_context *context, const struct plan_op *op)
-{
-	return store_fd(context, op, child_open_in_root(context, op, O_PATH | O_DIRECTORY));
 }
 
 int child_op_PROPAGATE(struct child_context *context, const struct plan_op *op)

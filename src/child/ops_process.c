@@ -29,6 +29,39 @@ int child_op_UNSHARE(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(unshare((int)op->flags));
 }
 
+/* Of a thread that moves itself the kernel needs no lock that all forks of the host wait for. */
+int child_op_JOIN_TASKS(struct child_context *context, const struct plan_op *op)
+{
+	return (int)SYS_RESULT(write(context->slots[op->in], "0", 1));
+}
+
+static int write_text(int dir, const char *path, const char *text)
+{
+	int fd = openat(dir, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = (int)SYS_RESULT(write(fd, text, strlen(text)));
+	(void)close(fd);
+	return r < 0 ? r : 0;
+}
+
+int child_op_SYSCTL(struct child_context *context, const struct plan_op *op)
+{
+	int sysctls = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = sysctls < 0 ? -errno : write_text(sysctls, op->path, op->data);
+
+	if (sysctls >= 0)
+		(void)close(sysctls);
+	return r;
+}
+
+int child_op_JOIN_CGROUP(struct child_context *context, const struct plan_op *op)
+{
+	return write_text(context->slots[op->in], "cgroup.procs", "0");
+}
+
 int child_op_JOIN(struct child_context *context, const struct plan_op *op)
 {
 	return (int)SYS_RESULT(setns(context->slots[op->in], (int)op->flags));
@@ -185,20 +218,71 @@ static int keep_only_kill(void)
 	return (int)SYS_RESULT(syscall(SYS_capset, &header, data));
 }
 
-int child_op_STUB(struct child_context *context, const struct plan_op *op)
+/*
+ * The stub stays, and a debugger inside may read it: it forgets the supervisor's memory and closes
+ * everything, `barrier` last. The stack that PID 1 runs on is none of that, see clone-outer.
+ */
+static void __attribute__((noreturn))
+become_stub(const struct child_context *context, pid_t payload, int barrier)
 {
-	struct clone_args args = {.exit_signal = SIGCHLD};
+	int r = keep_only_kill();
+
+	if (r >= 0)
+		r = memory_advise(&context->memory, NULL, MADV_DONTNEED);
+	if (r >= 0 && barrier > 0)
+		r = sys_close_range(0, (unsigned)barrier - 1, 0);
+	if (r >= 0)
+		r = sys_close_range((unsigned)barrier + 1, ~0U, 0);
+	if (r < 0)
+		_exit(1);
+	(void)close(barrier);
+	child_stub_run(payload);
+}
+
+/* End of file: there is nothing left in PID 1 that the payload must not see. */
+static int wait_for_stub(int barrier)
+{
+	ssize_t n;
+	char byte;
+
+	do
+		n = read(barrier, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	(void)close(barrier);
+	return n < 0 ? -errno : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, SIGKILL));
+}
+
+/* PID 2. The child that mounted /proc had that number; who may not choose one gets the next. */
+static pid_t clone_payload(void)
+{
+	pid_t second = 2;
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uint64_t)(uintptr_t)&second,
+		.set_tid_size = 1,
+	};
 	pid_t pid = sys_clone3(&args, sizeof(args));
 
-	if (pid > 0) {
-		(void)sys_close_range(0, ~0U, 0);
-		/* Everybody may read /proc/1/cmdline, and a debugger the environment. */
-		memset(context->arguments, 0, context->arguments_size);
-		if (keep_only_kill() < 0)
-			_exit(1);
-		child_stub_run(pid);
-	}
-	return pid < 0 ? pid : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, SIGKILL));
+	if (pid != -EPERM)
+		return pid;
+	args.set_tid_size = 0;
+	return sys_clone3(&args, sizeof(args));
+}
+
+int child_op_STUB(struct child_context *context, const struct plan_op *op)
+{
+	int barrier[2];
+	pid_t pid;
+
+	if (pipe2(barrier, O_CLOEXEC) < 0)
+		return -errno;
+	pid = clone_payload();
+	if (pid < 0)
+		return pid;
+	if (pid > 0)
+		become_stub(context, pid, barrier[1]);
+	(void)close(barrier[1]);
+	return wait_for_stub(barrier[0]);
 }
 
 int child_op_CLOEXEC(struct child_context *context, const struct plan_op *op)
@@ -234,6 +318,11 @@ int child_op_BOUNDING(struct child_context *context, const struct plan_op *op)
 int child_op_NO_NEW_PRIVS(struct child_context *context, const struct plan_op *op)
 {
 	return (int)SYS_RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+int child_op_SCOPE(struct child_context *context, const struct plan_op *op)
+{
+	return sys_landlock_scope_abstract_sockets();
 }
 
 int child_op_SECCOMP(struct child_context *context, const struct plan_op *op)

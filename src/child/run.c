@@ -51,24 +51,14 @@ int child_send_report(int socket, const struct child_report *report, int fd)
 	return sent < 0 ? -errno : 0;
 }
 
-/*
- * A mapped mount has no room for a file of the host's root: what is made there must be made as the
- * guest's user. Taking that file system identity drops the capabilities that override permissions
- * (setfsuid(2)), which the guest's root would have: they are raised again.
+/* Behind a change of ids, which lowers capabilities: capabilities(7), "Effect of user ID changes".
  */
-static int take_identity(struct child_context *context, uint32_t uid, uint32_t gid)
+static int keep_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {};
-	int r;
+	int r = (int)SYS_RESULT(syscall(SYS_capget, &header, data));
 
-	if (context->fs_uid == uid && context->fs_gid == gid)
-		return 0;
-	context->fs_uid = uid;
-	context->fs_gid = gid;
-	(void)syscall(SYS_setfsgid, gid);
-	(void)syscall(SYS_setfsuid, uid);
-	r = (int)SYS_RESULT(syscall(SYS_capget, &header, data));
 	if (r < 0)
 		return r;
 	for (int i = 0; i < 2; i++)
@@ -77,6 +67,22 @@ static int take_identity(struct child_context *context, uint32_t uid, uint32_t g
 	/* A change of ids may let others look into the process, by sysctl fs.suid_dumpable (X03).
 	 */
 	return r < 0 ? r : (int)SYS_RESULT(prctl(PR_SET_DUMPABLE, 0));
+}
+
+/*
+ * A mapped mount has no room for a file of the host's root: what is made there must be made as the
+ * guest's user. Taking that file system identity drops the capabilities that override permissions
+ * (setfsuid(2)), which the guest's root would have: they are raised again.
+ */
+static int take_identity(struct child_context *context, uint32_t uid, uint32_t gid)
+{
+	if (context->fs_uid == uid && context->fs_gid == gid)
+		return 0;
+	context->fs_uid = uid;
+	context->fs_gid = gid;
+	(void)syscall(SYS_setfsgid, gid);
+	(void)syscall(SYS_setfsuid, uid);
+	return keep_capabilities();
 }
 
 /*
@@ -150,14 +156,18 @@ run_child(struct child_context *context, enum plan_stage stage)
 	_exit(0);
 }
 
-int child_enter_netns(struct child_context *context, const struct plan_op *op)
+/*
+ * The op's network namespace, for the time of the op: the supervisor must be back home before it
+ * does anything else, whatever came of it. Without a namespace nothing happens.
+ */
+static int enter_netns(struct child_context *context, const struct plan_op *op)
 {
 	if (op->ns == PLAN_SLOT_NONE)
 		return 0;
 	return (int)SYS_RESULT(setns(context->slots[op->ns], CLONE_NEWNET));
 }
 
-void child_leave_netns(struct child_context *context, const struct plan_op *op)
+static void leave_netns(struct child_context *context, const struct plan_op *op)
 {
 	/* Going on elsewhere would undo links and addresses of strangers. */
 	if (op->ns != PLAN_SLOT_NONE &&
@@ -178,6 +188,19 @@ static int hear_supervisor(struct child_context *context)
 	if (n == 0)
 		_exit(1);
 	return n < 0 ? -errno : 0;
+}
+
+/*
+ * The effective ids alone: with the real ones the host's root stays what limits of processes and
+ * signals go by, and can come back.
+ */
+static int take_effective_ids(uint32_t uid, uint32_t gid)
+{
+	int r = (int)SYS_RESULT(syscall(SYS_setresgid, -1, gid, -1));
+
+	if (r >= 0)
+		r = (int)SYS_RESULT(syscall(SYS_setresuid, -1, uid, -1));
+	return r < 0 ? r : keep_capabilities();
 }
 
 static pid_t clone_into(struct clone_args *args, int cgroup_fd)
@@ -219,6 +242,29 @@ static int tell_child(int sync)
 	return r == -EPIPE ? 0 : r;
 }
 
+/*
+ * What the machine uses up of inotify instances, namespaces and the like is counted for the user
+ * who made its user namespace: so that is one of the machine's own, and the host's root has its
+ * count for itself.
+ */
+static pid_t clone_as_owner(struct clone_args *args, int cgroup_fd, const struct plan_op *op)
+{
+	pid_t pid;
+	int r;
+
+	if (op->uid == 0 && op->gid == 0)
+		return clone_into(args, cgroup_fd);
+	r = take_effective_ids(op->uid, op->gid);
+	pid = r < 0 ? r : clone_into(args, cgroup_fd);
+	if (pid == 0)
+		return 0;
+	r = take_effective_ids(0, 0);
+	/* Who can't be root again can do nothing else either. */
+	if (r < 0)
+		_exit(1);
+	return pid;
+}
+
 int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *op)
 {
 	int fd = -1;
@@ -227,15 +273,15 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 		.pidfd = (uint64_t)(uintptr_t)&fd,
 		.exit_signal = SIGCHLD,
 	};
-	int r = child_enter_netns(context, op);
+	int r = enter_netns(context, op);
 	pid_t pid;
 
 	if (r < 0)
 		return r;
-	pid = clone_into(&args, context->slots[op->in]);
+	pid = clone_as_owner(&args, context->slots[op->in], op);
 	if (pid == 0)
 		be_holder(context);
-	child_leave_netns(context, op);
+	leave_netns(context, op);
 	if (pid < 0)
 		return pid;
 	context->holder_pid = pid;
@@ -244,15 +290,73 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 	return r < 0 ? r : tell_child(context->holder_sync);
 }
 
-/* What the outer child does, and what came of it: it has the supervisor's memory. */
-struct outer_call {
+/*
+ * Runs `fn` in a process of its own that has this one's memory, and waits as in vfork(2): nothing
+ * is copied. What it becomes, it becomes alone. Its pid, which is to be reaped, or -errno.
+ */
+static pid_t call_in_child(int (*fn)(void *), void *argument, int flags)
+{
+	static _Alignas(16) char stack[OUTER_STACK_SIZE];
+
+	return (pid_t)SYS_RESULT(clone(fn, stack + sizeof(stack),
+				       CLONE_VM | CLONE_VFORK | SIGCHLD | flags, argument));
+}
+
+/* The same, and reaps it. 0 or -errno. */
+static int call_in_child_and_reap(int (*fn)(void *), void *argument, int flags)
+{
+	pid_t pid = call_in_child(fn, argument, flags);
+
+	if (pid < 0)
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+int child_become_guest(struct child_context *context)
+{
+	int r = (int)SYS_RESULT(setns(context->slots[PLAN_SLOT_USERNS], CLONE_NEWUSER));
+
+	return r < 0 ? r : child_op_BECOME_ROOT(context, NULL);
+}
+
+struct guest_call {
+	struct child_context *context;
+	const struct plan_op *op;
+	child_make_fn fn;
+	int result;
+};
+
+static int run_as_guest(void *argument)
+{
+	struct guest_call *call = argument;
+	/* As the guest numbers its users. */
+	struct path_making how = {};
+
+	call->result = child_become_guest(call->context);
+	if (call->result >= 0)
+		call->result = call->fn(call->context, call->op, how);
+	return 0;
+}
+
+int child_make_as_guest(struct child_context *context, const struct plan_op *op, child_make_fn fn)
+{
+	struct guest_call call = {.context = context, .op = op, .fn = fn, .result = -ECANCELED};
+	int r = call_in_child_and_reap(run_as_guest, &call, 0);
+
+	return r < 0 ? r : call.result;
+}
+
+/* What a child does that has the supervisor's memory, and what came of it. */
+struct stage_call {
 	struct child_context *context;
 	int result;
 };
 
 static int run_outer(void *argument)
 {
-	struct outer_call *call = argument;
+	struct stage_call *call = argument;
 	struct child_context *context = call->context;
 
 	/* Not this process's: PID 1, which inherits from it, must see when the supervisor ends. */
@@ -269,15 +373,62 @@ static int run_outer(void *argument)
  */
 int child_op_CLONE_OUTER(struct child_context *context, const struct plan_op *op)
 {
-	static _Alignas(16) char stack[OUTER_STACK_SIZE];
-	struct outer_call call = {.context = context, .result = -ECANCELED};
-	pid_t pid =
-		clone(run_outer, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &call);
+	struct stage_call call = {.context = context, .result = -ECANCELED};
+	pid_t pid = call_in_child(run_outer, &call, 0);
 
 	if (pid < 0)
-		return -errno;
+		return pid;
 	context->outer_pid = pid;
 	return call.result < 0 ? call.result : context->watch_inner(context, context->inner_pid);
+}
+
+static int run_views(void *argument)
+{
+	struct stage_call *call = argument;
+
+	call->result = child_run_stage(call->context, PLAN_STAGE_VIEWS);
+	return 0;
+}
+
+/*
+ * What a procfs shows is the PID namespace of who mounts it, which only a child can enter; and
+ * whoever mounts in the supervisor's mount namespace must have its privilege: PID 1 has not. The
+ * child has the supervisor's memory and descriptors, and goes wherever the plan has it go.
+ */
+static int call_views(struct stage_call *call)
+{
+	/* Reaped at once: until then the guest's PID namespace has it. */
+	int r = call_in_child_and_reap(run_views, call, CLONE_FILES);
+
+	return r < 0 ? r : call->result;
+}
+
+int child_op_CLONE_VIEWS(struct child_context *context, const struct plan_op *op)
+{
+	struct stage_call call = {.context = context, .result = -ECANCELED};
+	autoclose int home = sys_pidfd_open(getpid(), 0);
+	int r;
+
+	if (home < 0)
+		return home;
+	r = (int)SYS_RESULT(setns(context->slots[op->in], CLONE_NEWPID));
+	if (r < 0)
+		return r;
+	r = call_views(&call);
+	/* The supervisor's later children are none of the guest's. */
+	if (setns(home, CLONE_NEWPID) < 0)
+		_exit(1);
+	return r;
+}
+
+int child_op_HAND_OVER(struct child_context *context, const struct plan_op *op)
+{
+	return tell_child(context->supervisor_sync);
+}
+
+int child_op_AWAIT_MOUNTS(struct child_context *context, const struct plan_op *op)
+{
+	return hear_supervisor(context);
 }
 
 int child_op_AWAIT(struct child_context *context, const struct plan_op *op)

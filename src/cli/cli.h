@@ -27,6 +27,7 @@ struct cli {
 	bool quiet;	    /* -q */
 	bool force;	    /* --force */
 	bool read_only;	    /* --read-only */
+	uint64_t max_size;  /* --max-size, 0: not given, UINT64_MAX: infinity */
 	bool all;	    /* -a */
 	bool full;	    /* -l */
 	bool value;	    /* --value */
@@ -34,6 +35,7 @@ struct cli {
 	char **environment; /* -E */
 	const char *user;   /* --uid */
 	const char *chdir;  /* --chdir */
+	bool pass_stdio;    /* --pass-stdio */
 	int signal;	    /* -s, 0: SIGTERM */
 	const char *kill_whom;
 	bool follow;	     /* -f */

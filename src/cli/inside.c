@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,7 +54,10 @@ int inside_enter(const struct machine_state *machine, struct enter_request *requ
 	if (r < 0)
 		return r;
 	/* A user namespace that PID 1 made by itself counts for nothing. */
-	r = seccomp_select(caps, user_namespace && machine->uid_range > 0, &program);
+	r = seccomp_select(caps,
+			   (user_namespace && machine->uid_range > 0 ? SECCOMP_USER_NAMESPACE : 0) |
+				   (machine->vsock ? SECCOMP_VSOCK : 0),
+			   &program);
 	if (r < 0)
 		return log_oom();
 	filter = (struct sock_fprog){.len = program->length, .filter = program->filter};
@@ -79,8 +83,10 @@ static int run_on_pty(const struct machine_state *machine, struct enter_request 
 	r = machine_open_pty(machine, &master, &slave, &number);
 	if (r < 0)
 		return log_errno(r, "open a terminal in machine %s", machine->name);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		request->stdio[i] = slave;
+		request->own_stdio[i] = true;
+	}
 	request->new_session = true;
 	r = inside_enter(machine, request, &session.child);
 	if (r < 0)
@@ -95,17 +101,36 @@ static int run_on_pty(const struct machine_state *machine, struct enter_request 
 	return end == SESSION_END_ESCAPE ? 0 : status_to_code(status);
 }
 
-static int run_on_pipes(const struct machine_state *machine, struct enter_request *request)
+/* There is nothing to read in one, and written to it can't be. */
+static int refuse_directories(void)
+{
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+
+		if (fstat(i, &st) == 0 && S_ISDIR(st.st_mode))
+			return log_error(-EISDIR, "standard %s is a directory: refused",
+					 i == 0 ? "input" : "output");
+	}
+	return 0;
+}
+
+static int run_on_pipes(const struct machine_state *machine, struct enter_request *request,
+			bool pass_stdio)
 {
 	struct relay relay;
 	int r, status;
 	pid_t child;
 
-	r = relay_open(&relay);
+	r = refuse_directories();
+	if (r < 0)
+		return r;
+	r = relay_open(&relay, pass_stdio);
 	if (r < 0)
 		return log_errno(r, "make a pipe");
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		request->stdio[i] = relay.inner[i];
+		request->own_stdio[i] = relay.outer[i] >= 0;
+	}
 	request->new_session = false;
 	r = inside_enter(machine, request, &child);
 	relay_release(&relay);
@@ -131,7 +156,7 @@ int inside_protect(const struct machine_state *machine)
 	return r < 0 ? log_errno(r, "execute redd from a read-only mount") : 0;
 }
 
-int inside_run(const struct machine_state *machine, struct enter_request *request)
+int inside_run(const struct machine_state *machine, struct enter_request *request, bool pass_stdio)
 {
 	int r = inside_protect(machine);
 
@@ -140,9 +165,8 @@ int inside_run(const struct machine_state *machine, struct enter_request *reques
 	r = session_block_signals();
 	if (r < 0)
 		return log_errno(r, "block signals");
-	request->kill_with_caller = true;
 	return session_has_terminal() ? run_on_pty(machine, request)
-				      : run_on_pipes(machine, request);
+				      : run_on_pipes(machine, request, pass_stdio);
 }
 
 int inside_run_quietly(const struct machine_state *machine, struct enter_request *request)
@@ -155,7 +179,6 @@ int inside_run_quietly(const struct machine_state *machine, struct enter_request
 		return log_errno(-errno, "open /dev/null");
 	for (int i = 0; i < 3; i++)
 		request->stdio[i] = null;
-	request->kill_with_caller = true;
 	r = inside_enter(machine, request, &child);
 	if (r < 0)
 		return r;

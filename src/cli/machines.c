@@ -11,11 +11,15 @@
 #include "image/image.h"
 #include "image/remove.h"
 #include "lib/fd.h"
+#include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
 #include "machine/addresses.h"
 #include "machine/control.h"
 #include "machine/registry.h"
+
+#define CALL_TRIES 250
+#define CALL_PAUSE_US (20 * 1000)
 
 static const char *nearest_running(const char *name, struct machine_state *list, size_t count)
 {
@@ -51,19 +55,38 @@ static void hint_missing(const char *name)
 
 void cli_clean_dead(void)
 {
+	autocall(machine_leftovers_done) struct machine_leftovers left = {};
+	uint64_t deadline_us = time_monotonic_us() + MACHINE_CLEAN_BRIEFLY_US;
+	int count = geteuid() != 0 ? 0 : machine_clean_dead(MACHINE_CLEAN_BRIEFLY_US, &left);
+
+	/* What this command is about may well be another machine. */
+	if (left.names)
+		log_warning_errno(left.error,
+				  "what a killed supervisor of machine %s left is still there%s; "
+				  "`redd clean` waits longer",
+				  left.names[0], left.names[1] ? ", and others" : "");
 	/* The directory of a machine is the last that its supervisor gives back. */
-	if (geteuid() != 0 || machine_clean_dead() <= 0)
+	if (count <= 0)
 		return;
-	host_clean_leftovers();
-	(void)image_clean_leftovers();
+	host_clean_leftovers(deadline_us);
+	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 }
 
 int cli_find_machine(const char *name, struct machine_state *ret)
 {
-	int r = machine_find(name, ret);
+	int dir = cli_open_machine(name, ret);
+
+	if (dir >= 0)
+		(void)close(dir);
+	return MIN(dir, 0);
+}
+
+int cli_open_machine(const char *name, struct machine_state *ret)
+{
+	int r = machine_open(name, ret);
 
 	if (r >= 0)
-		return 0;
+		return r;
 	cli_clean_dead();
 	if (r != -ESRCH)
 		return log_errno(r, "look up machine %s", name);
@@ -80,19 +103,49 @@ static int say_remote(const char *machine, const char *method, const char *error
 			 error);
 }
 
-int cli_call_supervisor(const char *machine, const char *method, struct json_object *parameters)
+int cli_say_ended(const char *machine)
+{
+	return log_error(-ESRCH, "machine %s has ended meanwhile", machine);
+}
+
+/* One try. -ESRCH: nobody listens, -ECONNRESET or -EPIPE: nobody answers. */
+static int call_once(int machine_dir, const char *method, struct json_object *parameters,
+		     char **ret_error)
 {
 	struct json_object *reply = NULL;
-	autofree char *error = NULL;
-	autoclose int fd = control_connect(machine);
-	int r = fd < 0 ? fd : control_call(fd, method, parameters, &reply, &error);
+	autoclose int fd = control_connect(machine_dir);
+	int r = fd < 0 ? fd : control_call(fd, method, parameters, &reply, ret_error);
 
-	json_object_put(parameters);
 	json_object_put(reply);
+	return r;
+}
+
+/*
+ * A supervisor listens shortly after it can be found, and no more shortly before its end: both pass
+ * while we wait.
+ */
+int cli_call_supervisor(int machine_dir, const char *machine, const char *method,
+			struct json_object *parameters)
+{
+	autofree char *error = NULL;
+	int r = -ESRCH;
+
+	for (int i = 0; i < CALL_TRIES; i++) {
+		r = call_once(machine_dir, method, parameters, &error);
+		if (r != -ESRCH && r != -ECONNRESET && r != -EPIPE)
+			break;
+		if (!machine_is_alive(machine_dir)) {
+			json_object_put(parameters);
+			return -ESRCH;
+		}
+		(void)usleep(CALL_PAUSE_US);
+	}
+	json_object_put(parameters);
 	if (r == -EREMOTE && error)
 		return say_remote(machine, method, error);
-	/* Between our look and the call it may have ended: the wish has come true then. */
-	return r < 0 ? log_errno(r, "call the supervisor of machine %s", machine) : 0;
+	return r < 0 ? log_errno(r == -ESRCH ? -EBUSY : r, "call the supervisor of machine %s",
+				 machine)
+		     : 0;
 }
 
 int cli_for_each(const struct cli *cli, int argc, char *argv[],

@@ -11,8 +11,19 @@ struct json_object;
 void cli_clean_dead(void);
 /* A live machine, or -ESRCH after a message that says what to do. */
 int cli_find_machine(const char *name, struct machine_state *ret);
-/* One call to the supervisor of a machine. 0 or -errno after a message. Takes `parameters`. */
-int cli_call_supervisor(const char *machine, const char *method, struct json_object *parameters);
+/*
+ * The same for what is done later than it is looked up: the machine's directory (machine_open()),
+ * which stays that of this machine, whoever gets its name.
+ */
+int cli_open_machine(const char *name, struct machine_state *ret);
+/*
+ * One call to the supervisor of a machine that was opened. 0, -ESRCH without a word when the
+ * machine has ended meanwhile, or another -errno after a message. Takes `parameters`.
+ */
+int cli_call_supervisor(int machine_dir, const char *machine, const char *method,
+			struct json_object *parameters);
+/* The machine has ended since it was looked up. Returns -ESRCH after a message. */
+int cli_say_ended(const char *machine);
 /* Calls fn for each name; goes on after a failure. The exit code. */
 int cli_for_each(const struct cli *cli, int argc, char *argv[],
 		 int (*fn)(const struct cli *cli, const char *name));

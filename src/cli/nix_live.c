@@ -78,7 +78,7 @@ int nix_live_switch(const char *name, const char *store_path)
 		r = supervise_add_store_paths(&machine, store_path);
 	if (r < 0)
 		return r;
-	r = inside_exit_code(inside_run(&machine, &request));
+	r = inside_exit_code(inside_run(&machine, &request, false));
 	if (r != 0)
 		explain(name, r);
 	return r;

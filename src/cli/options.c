@@ -126,6 +126,17 @@ static int set_u32(struct cli *cli, void *target, const char *value, enum option
 	return parse_u32(value, target);
 }
 
+static int set_size(struct cli *cli, void *target, const char *value, enum options_wish *wish)
+{
+	uint64_t size = UINT64_MAX;
+	int r = streq(value, "infinity") ? 0 : parse_size(value, &size);
+
+	if (r < 0 || size == 0)
+		return -EINVAL;
+	*(uint64_t *)target = size;
+	return 0;
+}
+
 static int set_duration(struct cli *cli, void *target, const char *value, enum options_wish *wish)
 {
 	return parse_duration_us(value, target);

@@ -171,18 +171,20 @@ static int run_loop(struct running *running, int signal_fd)
 	return r;
 }
 
-/* A child that does not end with its terminal ends with ours. */
+/*
+ * A child that does not end with its terminal ends with ours: it hangs up, and is killed some time
+ * after this process has ended (machine_enter()).
+ */
 static void end_child(struct running *running)
 {
 	pid_t child = running->session->child;
 
 	if (child <= 0 || running->reaped)
 		return;
+	running->status = SIGHUP; /* as waitpid() has it */
 	(void)kill(child, SIGHUP);
 	for (int i = 0; i < 50 && waitpid(child, &running->status, WNOHANG) == 0; i++)
 		(void)usleep(20 * 1000);
-	(void)kill(child, SIGKILL);
-	(void)waitpid(child, &running->status, 0);
 }
 
 int session_run(const struct session *session, enum session_end *ret_end, int *ret_status)

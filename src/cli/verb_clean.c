@@ -15,26 +15,49 @@
 #include "machine/registry.h"
 #include "transfer/transfer.h"
 
-static int clean_imports(void)
+/* Each counts what it removed, and returns 0 or, said already, what was in the way of the rest. */
+static int clean_machines(int *ret_count)
+{
+	autocall(machine_leftovers_done) struct machine_leftovers left = {};
+	int n = machine_clean_dead(MACHINE_CLEAN_PATIENTLY_US, &left), r = 0;
+
+	if (n < 0)
+		return log_errno(n, "remove what killed supervisors left in " MACHINE_RUN_DIR);
+	for (char **name = left.names; name && *name; name++)
+		r = log_errno(left.error, "remove what a killed supervisor of machine %s left",
+			      *name);
+	*ret_count = n;
+	return r;
+}
+
+static int clean_images(int *ret_count)
+{
+	int n = image_clean_leftovers(UINT64_MAX);
+
+	if (n < 0)
+		return log_errno(n, "remove what was left of images");
+	*ret_count = n;
+	return 0;
+}
+
+static int clean_imports(int *ret_count)
 {
 	autoclose int pool = open(IMAGE_POOL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int n = pool < 0 ? (errno == ENOENT ? 0 : -errno) : transfer_clean_leftovers(pool, UINT64_MAX);
 
-	if (pool < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return transfer_clean_leftovers(pool);
+	if (n < 0)
+		return log_errno(n, "remove what killed imports left in " IMAGE_POOL);
+	*ret_count = n;
+	return 0;
 }
 
 static const struct cleaner {
-	int (*clean)(void);
-	const char *what;
+	int (*clean)(int *ret_count);
 	const char *one, *many;
 } cleaners[] = {
-	{machine_clean_dead, "what killed supervisors left in " MACHINE_RUN_DIR,
-	 "what a killed machine left", "what killed machines left"},
-	{image_clean_leftovers, "what was left of images", "a leftover of an image",
-	 "leftovers of images"},
-	{clean_imports, "what killed imports left in " IMAGE_POOL, "an unfinished import",
-	 "unfinished imports"},
+	{clean_machines, "what a killed machine left", "what killed machines left"},
+	{clean_images, "a leftover of an image", "leftovers of images"},
+	{clean_imports, "an unfinished import", "unfinished imports"},
 };
 
 int verb_clean(const struct cli *cli, int argc, char *argv[])
@@ -42,18 +65,15 @@ int verb_clean(const struct cli *cli, int argc, char *argv[])
 	int result = 0, found = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cleaners); i++) {
-		int n = cleaners[i].clean();
+		int n = 0, r = cleaners[i].clean(&n);
 
-		if (n < 0)
-			result = log_errno(n, "remove %s", cleaners[i].what);
-		if (n <= 0)
-			continue;
+		result = r < 0 ? r : result;
 		found += n;
-		if (!cli->quiet)
+		if (n > 0 && !cli->quiet)
 			(void)printf("Removed %s: %d\n",
 				     n == 1 ? cleaners[i].one : cleaners[i].many, n);
 	}
-	host_clean_leftovers();
+	host_clean_leftovers(USEC_INFINITY);
 	if (found == 0 && result == 0 && !cli->quiet)
 		(void)printf("Nothing to remove.\n");
 	return cli_exit_code(result);

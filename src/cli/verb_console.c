@@ -14,11 +14,11 @@
 #include "machine/control.h"
 #include "machine/registry.h"
 
-static int attach(const char *name)
+static int attach(int machine_dir, const char *name)
 {
 	struct json_object *reply = NULL;
 	autofree char *error = NULL;
-	autoclose int fd = control_connect(name);
+	autoclose int fd = control_connect(machine_dir);
 	int r = fd < 0 ? fd : control_call(fd, "AttachConsole", NULL, &reply, &error);
 
 	json_object_put(reply);
@@ -27,6 +27,8 @@ static int attach(const char *name)
 		log_hint("it was started with its own terminal or with --console=pipe");
 		return r;
 	}
+	if (r < 0 && !machine_is_alive(machine_dir))
+		return cli_say_ended(name);
 	return r < 0 ? log_errno(r, "attach to the console of machine %s", name) : take_fd(&fd);
 }
 
@@ -34,14 +36,14 @@ int verb_console(const struct cli *cli, int argc, char *argv[])
 {
 	automachine struct machine_state machine = {};
 	struct session session = {.framed = true};
+	autoclose int dir = cli_open_machine(argv[1], &machine);
 	autoclose int fd = -1;
 	enum session_end end;
 	int r, status;
 
-	r = cli_find_machine(argv[1], &machine);
-	if (r < 0)
-		return cli_exit_code(r);
-	fd = attach(machine.name);
+	if (dir < 0)
+		return cli_exit_code(dir);
+	fd = attach(dir, machine.name);
 	if (fd < 0)
 		return cli_exit_code(fd);
 	session.machine = machine.name;

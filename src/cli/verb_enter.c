@@ -23,7 +23,7 @@ static int run(const struct cli *cli, const char *name, const char *user, char *
 
 	if (r < 0)
 		return cli_exit_code(r);
-	return inside_exit_code(inside_run(&machine, &request));
+	return inside_exit_code(inside_run(&machine, &request, cli->pass_stdio));
 }
 
 /* "redd exec NAME -- COMMAND" is what fingers type. */

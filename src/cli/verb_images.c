@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/machines.h"
 #include "cli/nix.h"
 #include "cli/nix_info.h"
 #include "cli/table.h"
@@ -30,6 +31,8 @@
 
 /* Of /etc/hostname and /etc/machine-id, which are one short line. */
 #define SMALL_FILE_MAX 4096
+/* A command that is about something else finishes what others left, but not at any length. */
+#define CLEAN_TIMEOUT_US (250 * USEC_PER_MSEC)
 
 static const struct table_column list_columns[] = {
 	{"NAME", "name", false},       {"TYPE", "type", false},
@@ -117,14 +120,14 @@ static void hint_unmeasured(const struct cli *cli, const struct image_list *list
 			 unknown);
 }
 
-/* Whatever was killed, import or removal: the next command takes its rest away. */
+/* Whatever was killed, import or removal: the next commands take its rest away, bit by bit. */
 static void clean_leftovers(void)
 {
 	autoclose int pool_fd = open(IMAGE_POOL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)image_clean_leftovers();
+	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 	if (pool_fd >= 0)
-		(void)transfer_clean_leftovers(pool_fd);
+		(void)transfer_clean_leftovers(pool_fd, IMAGE_CLEAN_SHORT_US);
 }
 
 static struct table *make_table(const struct image_list *list)
@@ -379,6 +382,8 @@ int verb_remove(const struct cli *cli, int argc, char *argv[])
 {
 	int result = 0;
 
+	/* A machine that outlived its supervisor has let go of its image's lock. */
+	cli_clean_dead();
 	for (int i = 1; i < argc; i++) {
 		int r = remove_one(cli, argv[i]);
 

@@ -13,6 +13,7 @@ int verb_import_tar(const struct cli *cli, int argc, char *argv[])
 		.force = cli->force,
 		.read_only = cli->read_only,
 		.quiet = cli->quiet,
+		.max_bytes = cli->max_size,
 		.output = cli->json == CLI_JSON_OFF ? TRANSFER_OUTPUT_TEXT : TRANSFER_OUTPUT_JSON,
 	};
 

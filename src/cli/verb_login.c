@@ -74,8 +74,8 @@ static int start_login(struct login *login)
 		.argv = argv,
 		.chdir = "/",
 		.stdio = {login->slave, login->slave, login->slave},
+		.own_stdio = {true, true, true},
 		.new_session = true,
-		.kill_with_caller = true,
 	};
 
 	return inside_enter(login->machine, &request, &login->session.child);

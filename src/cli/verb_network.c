@@ -135,12 +135,14 @@ static void add_host(struct table *t, const char *name)
 {
 	struct net_address addresses[NET_NAMES_ADDRESSES_MAX];
 	int count = net_names_find(name, addresses);
+	bool is_full = str_has_suffix(name, NET_NAMES_SUFFIX);
 	char text[NET_ADDRESS_TEXT];
 
 	for (int i = 0; i < count; i++) {
 		(void)net_address_format(&addresses[i], text);
 		if (!t)
-			(void)printf("%s %s\n", text, name);
+			(void)printf("%s %s%s%s%s\n", text, name, is_full ? "" : " ",
+				     is_full ? "" : name, is_full ? "" : NET_NAMES_SUFFIX);
 		else {
 			table_add_text(t, text);
 			table_add_text(t, name);

@@ -13,8 +13,15 @@
 #include "lib/str.h"
 #include "log/log.h"
 #include "machine/control.h"
+#include "machine/port_owner.h"
 #include "machine/registry.h"
 #include "net/port.h"
+
+/* The machine that was looked up, and not a later one of its name. */
+struct opened {
+	int dir;
+	const char *name;
+};
 
 static const struct table_column columns[] = {
 	{"PROTOCOL", "protocol", false}, {"ADDRESS", "address", false}, {"PORT", "port", true},
@@ -31,11 +38,32 @@ static const char *text_of(struct json_object *object, const char *key)
 	return json_object_get_string(value);
 }
 
+/* Searched for here: the supervisor has a machine to serve. */
+static int say_taken(const char *port, struct json_object *parameters)
+{
+	autofree char *found = NULL;
+	const char *owner = text_of(parameters, "owner");
+	struct net_port taken = {};
+
+	if (!*owner && net_port_parse(text_of(parameters, "port"), &taken) >= 0) {
+		struct port_query query = {.protocol = taken.protocol,
+					   .address = taken.bind,
+					   .first = taken.first,
+					   .last = taken.last};
+
+		(void)port_owner_find(&query, &found);
+		owner = found ? found : "";
+	}
+	return log_error(-EADDRINUSE, "%s: %s by %s", port, text_of(parameters, "reason"),
+			 *owner ? owner : "somebody");
+}
+
 static int say_failure(const char *machine, const char *port, const char *error,
 		       struct json_object *parameters)
 {
-	if (streq(error, CONTROL_INTERFACE ".PortTaken") ||
-	    streq(error, CONTROL_INTERFACE ".PortFailed"))
+	if (streq(error, CONTROL_INTERFACE ".PortTaken"))
+		return say_taken(port, parameters);
+	if (streq(error, CONTROL_INTERFACE ".PortFailed"))
 		return log_error(-EADDRINUSE, "%s: %s", port, text_of(parameters, "reason"));
 	if (streq(error, CONTROL_INTERFACE ".NoSuchPort")) {
 		(void)log_error(-ENOENT, "machine %s has no such port: %s", machine, port);
@@ -50,12 +78,13 @@ static int say_failure(const char *machine, const char *port, const char *error,
 			 error);
 }
 
-static int call(const char *machine, const char *method, const char *port, struct json_object **ret)
+static int call(const struct opened *machine, const char *method, const char *port,
+		struct json_object **ret)
 {
 	struct json_object *parameters = json_object_new_object();
 	struct json_object *reply = NULL;
 	autofree char *error = NULL;
-	autoclose int fd = control_connect(machine);
+	autoclose int fd = control_connect(machine->dir);
 	int r = fd;
 
 	if (*port)
@@ -63,9 +92,11 @@ static int call(const char *machine, const char *method, const char *port, struc
 	if (r >= 0)
 		r = control_call(fd, method, parameters, &reply, &error);
 	if (r == -EREMOTE && error)
-		r = say_failure(machine, port, error, reply);
+		r = say_failure(machine->name, port, error, reply);
+	else if (r < 0 && !machine_is_alive(machine->dir))
+		r = cli_say_ended(machine->name);
 	else if (r < 0)
-		(void)log_errno(r, "call the supervisor of machine %s", machine);
+		(void)log_errno(r, "call the supervisor of machine %s", machine->name);
 	json_object_put(parameters);
 	if (r >= 0 && ret)
 		*ret = reply;
@@ -91,7 +122,7 @@ static void add_row(struct table *t, const char *text)
 	table_add_u64(t, port.guest_first);
 }
 
-static int list(const struct cli *cli, const char *machine, char *ports[])
+static int list(const struct cli *cli, const struct opened *machine, char *ports[])
 {
 	autotable struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *reply, *items = NULL;
@@ -125,7 +156,7 @@ static int check_ports(char *ports[])
 	return 0;
 }
 
-static int add(const struct cli *cli, const char *machine, char *ports[])
+static int add(const struct cli *cli, const struct opened *machine, char *ports[])
 {
 	for (char **port = ports; *port; port++) {
 		int r = call(machine, "AddPort", *port, NULL);
@@ -137,11 +168,11 @@ static int add(const struct cli *cli, const char *machine, char *ports[])
 		(void)fprintf(stderr,
 			      "Forwarded until machine %s ends. To keep it: Port=%s in section "
 			      "[Network] of /etc/systemd/nspawn/%s.nspawn\n",
-			      machine, ports[0], machine);
+			      machine->name, ports[0], machine->name);
 	return 0;
 }
 
-static int remove_ports(const struct cli *cli, const char *machine, char *ports[])
+static int remove_ports(const struct cli *cli, const struct opened *machine, char *ports[])
 {
 	for (char **port = ports; *port; port++) {
 		int r = call(machine, "RemovePort", *port, NULL);
@@ -155,7 +186,7 @@ static int remove_ports(const struct cli *cli, const char *machine, char *ports[
 static const struct action {
 	const char *name;
 	bool takes_ports;
-	int (*act)(const struct cli *cli, const char *machine, char *ports[]);
+	int (*act)(const struct cli *cli, const struct opened *machine, char *ports[]);
 } actions[] = {{"list", false, list}, {"add", true, add}, {"remove", true, remove_ports}};
 
 static const struct action *find_action(const char *name)
@@ -171,7 +202,8 @@ int verb_port(const struct cli *cli, int argc, char *argv[])
 	const struct action *action = find_action(argc > 2 ? argv[2] : "list");
 	automachine struct machine_state machine = {};
 	char **ports = argv + MIN(argc, 3);
-	int r;
+	struct opened opened;
+	autoclose int dir = -1;
 
 	if (!action) {
 		(void)log_error(-EINVAL, "port: \"%s\" is none of list, add and remove", argv[2]);
@@ -186,6 +218,7 @@ int verb_port(const struct cli *cli, int argc, char *argv[])
 	}
 	if (check_ports(ports) < 0)
 		return CLI_EXIT_USAGE;
-	r = cli_find_machine(argv[1], &machine);
-	return cli_exit_code(r < 0 ? r : action->act(cli, machine.name, ports));
+	dir = cli_open_machine(argv[1], &machine);
+	opened = (struct opened){.dir = dir, .name = machine.name};
+	return cli_exit_code(dir < 0 ? dir : action->act(cli, &opened, ports));
 }

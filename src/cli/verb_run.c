@@ -12,6 +12,7 @@
 #include "cli/verbs.h"
 #include "image/image.h"
 #include "image/name.h"
+#include "image/remove.h"
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "lib/str.h"
@@ -181,5 +182,8 @@ int verb_start(const struct cli *cli, int argc, char *argv[])
 		if (r < 0)
 			worst = r;
 	}
+	/* When the machines run: what a killed removal left may take a while. */
+	if (worst >= 0)
+		(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 	return cli_exit_code(worst);
 }

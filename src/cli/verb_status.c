@@ -16,6 +16,8 @@
 #include "log/log.h"
 #include "machine/consolelog.h"
 #include "machine/registry.h"
+#include "machine/unreaped.h"
+#include "net/names.h"
 
 #define STATUS_LINES 10
 
@@ -43,13 +45,15 @@ static void print_notes(const struct machine_state *machine)
 	}
 }
 
-static const char *dns_name(const struct machine_state *machine)
+/* A new string, or NULL. */
+static char *dns_name(const struct machine_state *machine)
 {
-	return machine->addresses ? machine->name : NULL;
+	return machine->addresses ? net_names_published_as(machine->name) : NULL;
 }
 
 static void print_network(const struct machine_state *machine)
 {
+	autofree char *name = dns_name(machine);
 	autostrv char **addresses = NULL;
 	autofree char *place = str_printf("%s %s", machine->zone ? "zone" : "bridge",
 					  machine->zone	    ? machine->zone
@@ -61,7 +65,7 @@ static void print_network(const struct machine_state *machine)
 	if (machine->zone || machine->bridge)
 		field_print(stdout, "Network", place);
 	print_list("Address", addresses);
-	field_print(stdout, "Name", dns_name(machine));
+	field_print(stdout, "Name", name);
 	print_list("Ports", machine->ports);
 	print_notes(machine);
 }
@@ -72,6 +76,19 @@ static void print_leader(const struct machine_state *machine)
 	autofree char *text = name ? str_printf("%d (%s)", machine->leader, name) : NULL;
 
 	field_print(stdout, "Leader", text);
+}
+
+/* An end that takes long must not be a riddle. */
+static void print_held(const struct machine_state *machine)
+{
+	autoleader struct leader leader = {};
+	autofree char *holder = NULL;
+	struct unreaped unreaped;
+
+	if (leader_open(machine, &leader) < 0 || machine_find_unreaped(&leader, &unreaped) <= 0)
+		return;
+	holder = machine_describe_unreaped(&unreaped);
+	field_print(stdout, "Waits for", holder);
 }
 
 static void print_shift(const struct machine_state *machine)
@@ -121,6 +138,7 @@ static void print_status(const struct cli *cli, const struct machine_state *mach
 	field_print_time(stdout, "Since", machine->since_us);
 	print_leader(machine);
 	print_state(machine);
+	print_held(machine);
 	field_print(stdout, "Service", "redd; class container");
 	field_print(stdout, "Root", machine->image);
 	print_network(machine);
@@ -135,6 +153,7 @@ static void print_status(const struct cli *cli, const struct machine_state *mach
 static struct json_object *to_json(const struct machine_state *machine)
 {
 	struct json_object *object = machine_state_to_json(machine), *list;
+	autofree char *name = dns_name(machine);
 	autostrv char **addresses = NULL;
 	auto_nix_info struct nix_info info = {};
 
@@ -145,7 +164,7 @@ static struct json_object *to_json(const struct machine_state *machine)
 	for (char **address = addresses; address && *address; address++)
 		(void)json_object_array_add(list, json_from_text(*address));
 	(void)json_object_object_add(object, "addresses", list);
-	(void)json_object_object_add(object, "dnsName", json_from_text(dns_name(machine)));
+	(void)json_object_object_add(object, "dnsName", json_from_text(name));
 	return object;
 }
 

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /proc, /sys, the cgroup tree and the message queues: mounted by PID 1 itself, since each shows
- * the namespaces of who mounts it. What of them is hidden or read-only is the list that
- * systemd-nspawn has. Source: the container interface of systemd. Supervisor's side.
+ * /proc, /sys, the cgroup tree and the message queues. Each shows the namespaces of who mounts it,
+ * so a child mounts them that is in the machine's; but in the supervisor's mount namespace, so that
+ * PID 1 gets them, and what hides parts of them, with its copy of all mounts: locked (decision
+ * 0018). What is hidden or read-only is the list that systemd-nspawn has, and, where the host's
+ * root is a user of the machine, what the kernel's own permission checks hide from others.
+ * Source: the container interface of systemd; mount_namespaces(7). Supervisor's side.
  */
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sched.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "host/host.h"
 #include "lib/macro.h"
@@ -14,17 +19,56 @@
 #define API_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 static const char *const proc_read_only[] = {
-	"sys", "acpi", "apm", "asound", "bus", "fs", "irq", "scsi",
+	"sys", "acpi", "apm", "asound", "bus", "dynamic_debug", "fs", "irq", "scsi",
 };
 static const char *const proc_hidden[] = {
 	"kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list",
 };
+/* Files of mode 0400 that tell of the host's memory, and the tables of its firmware. */
+static const char *const proc_hidden_from_root[] = {
+	"allocinfo", "kpagecgroup",  "kpagecount", "kpageflags",
+	"mtrr",	     "pagetypeinfo", "slabinfo",   "vmallocinfo",
+};
+static const char *const sys_hidden_from_root[] = {"firmware"};
 
-static void add_fs(struct plan *plan, const char *type, const char *path, enum plan_slot out)
+/* What there is below /proc/sys/net in a network namespace that is not the host's. */
+static const char *const net_writable[] = {
+	"sys/net/bridge", "sys/net/core",      "sys/net/ipv4", "sys/net/ipv6", "sys/net/mpls",
+	"sys/net/mptcp",  "sys/net/netfilter", "sys/net/sctp", "sys/net/unix",
+};
+
+bool host_root_is_a_user(const struct host_facts *facts)
 {
-	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_INNER, .source = type,
-		 .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC, .at = PLAN_SLOT_ROOT, .path = path,
-		 .out = out);
+	return !facts->has_user_namespace || facts->uid_shift == 0;
+}
+
+bool host_root_is_administrator(const struct host_facts *facts)
+{
+	return facts->has_user_namespace && facts->uid_shift == 0;
+}
+
+/*
+ * Of all that the kernel offers below /proc/sys/net in a network namespace this alone belongs to
+ * the whole host. Before 6.10 it appears when connection tracking is loaded, which others may do at
+ * any time: until then all of the folder is covered.
+ */
+static int apivfs_prepare(struct host *host)
+{
+	const char **path = &host->facts.sysctl_of_host;
+
+	*path = NULL;
+	if (access("/proc/sys/net/netfilter/nf_hooks_lwtunnel", F_OK) == 0)
+		*path = "sys/net/netfilter/nf_hooks_lwtunnel";
+	else if (access("/proc/sys/net/netfilter/nf_conntrack_max", F_OK) < 0)
+		*path = "sys/net/netfilter";
+	return 0;
+}
+
+static void add_fs(struct plan *plan, const char *type, enum plan_slot at, const char *path,
+		   enum plan_slot out)
+{
+	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_VIEWS, .source = type,
+		 .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC, .at = at, .path = path, .out = out);
 }
 
 static void add_mount_point(struct plan *plan, const char *path, uint32_t owner)
@@ -33,65 +77,137 @@ static void add_mount_point(struct plan *plan, const char *path, uint32_t owner)
 		 .path = path, .number = 1, .uid = owner, .gid = owner);
 }
 
-static void plan_proc(const struct spec *spec, struct plan *plan)
+/* One that the kernel, or the image of an outer container, doesn't have needs no cover. */
+static void add_read_only(struct plan *plan, const char *path)
 {
-	add_fs(plan, "proc", "/proc", PLAN_SLOT_PROC);
+	PLAN_ADD(plan, .kind = PLAN_OP_BIND_RO, .stage = PLAN_STAGE_VIEWS, .at = PLAN_SLOT_PROC,
+		 .path = path, .is_optional = true);
+}
+
+static void add_masks(struct plan *plan, enum plan_slot at, const char *const *paths, size_t count,
+		      enum plan_slot blank)
+{
+	for (size_t i = 0; i < count; i++)
+		PLAN_ADD(plan, .kind = PLAN_OP_MASK, .stage = PLAN_STAGE_VIEWS, .at = at,
+			 .path = paths[i], .in = blank, .is_optional = true);
+}
+
+static void add_writable(struct plan *plan, const char *path)
+{
+	PLAN_ADD(plan, .kind = PLAN_OP_BIND_RW, .stage = PLAN_STAGE_VIEWS, .at = PLAN_SLOT_PROC,
+		 .path = path, .is_optional = true);
+}
+
+/*
+ * /proc/sys/net shows everybody the network namespace that they are in, and each has folders of its
+ * own there: what is put on one of them counts in the machine's alone. So it is these that become
+ * writable, lest a namespace made inside shows the setting of the host again. With shifted users
+ * that would be of no use: what is made inside can mount a procfs that has nothing covered.
+ */
+static void plan_net(const struct host_facts *facts, struct plan *plan)
+{
+	if (host_root_is_a_user(facts))
+		for (size_t i = 0; i < ARRAY_SIZE(net_writable); i++)
+			add_writable(plan, net_writable[i]);
+	else
+		add_writable(plan, "sys/net");
+	if (facts->sysctl_of_host)
+		add_read_only(plan, facts->sysctl_of_host);
+}
+
+static void plan_proc(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
+{
+	add_fs(plan, "proc", PLAN_SLOT_ROOT, "/proc", PLAN_SLOT_PROC);
 	for (size_t i = 0; i < ARRAY_SIZE(proc_read_only); i++)
-		PLAN_ADD(plan, .kind = PLAN_OP_BIND_RO, .stage = PLAN_STAGE_INNER,
-			 .at = PLAN_SLOT_PROC, .path = proc_read_only[i], .is_optional = true);
+		add_read_only(plan, proc_read_only[i]);
 	if (spec->private_network)
-		PLAN_ADD(plan, .kind = PLAN_OP_BIND_RW, .stage = PLAN_STAGE_INNER,
-			 .at = PLAN_SLOT_PROC, .path = "sys/net", .is_optional = true);
-	PLAN_ADD(plan, .kind = PLAN_OP_OPEN_NODE, .stage = PLAN_STAGE_INNER,
-		 .at = PLAN_SLOT_RUN_HOST, .path = "inaccessible/reg", .out = PLAN_SLOT_BLANK);
-	for (size_t i = 0; i < ARRAY_SIZE(proc_hidden); i++)
-		PLAN_ADD(plan, .kind = PLAN_OP_MASK, .stage = PLAN_STAGE_INNER,
-			 .at = PLAN_SLOT_PROC, .path = proc_hidden[i], .in = PLAN_SLOT_BLANK,
-			 .is_optional = true);
+		plan_net(facts, plan);
+	add_masks(plan, PLAN_SLOT_PROC, proc_hidden, ARRAY_SIZE(proc_hidden), PLAN_SLOT_BLANK);
+	if (host_root_is_a_user(facts))
+		add_masks(plan, PLAN_SLOT_PROC, proc_hidden_from_root,
+			  ARRAY_SIZE(proc_hidden_from_root), PLAN_SLOT_BLANK);
 }
 
 /*
  * sysfs shows the network of who mounts it, and only the owner of that may mount it: with the
- * host's network the host's own is bound instead, and of a namespace that is joined the supervisor
- * makes one. Read-only is what tells a guest not to run udev.
+ * host's network the host's own is bound instead. Read-only is what tells a guest not to run udev.
  */
-static void plan_sys(const struct spec *spec, struct plan *plan)
+static void plan_sys(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	if (spec->private_network && !spec->netns_path) {
+	if (spec->private_network) {
 		/* mount(2) would make the file system read-only, for all who mount it. */
-		PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_INNER, .source = "sysfs",
+		PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_VIEWS, .source = "sysfs",
 			 .flags = API_ATTRIBUTES | MOUNT_ATTR_RDONLY, .out = PLAN_SLOT_SYS);
-		PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_INNER,
+		PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_VIEWS,
 			 .in = PLAN_SLOT_SYS, .at = PLAN_SLOT_ROOT, .path = "/sys");
-		return;
-	}
-	if (spec->netns_path)
-		PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_SETUP, .source = "sysfs",
-			 .ns = PLAN_SLOT_NETNS, .out = PLAN_SLOT_SYS);
-	else
+	} else {
 		PLAN_ADD(plan, .kind = PLAN_OP_OPEN_TREE, .stage = PLAN_STAGE_SETUP,
 			 .in = PLAN_SLOT_CWD, .source = "/sys", .out = PLAN_SLOT_SYS);
-	PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_SYS,
-		 .number = API_ATTRIBUTES | MOUNT_ATTR_RDONLY);
-	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_SYS,
-		 .at = PLAN_SLOT_ROOT, .path = "/sys");
+		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP,
+			 .in = PLAN_SLOT_SYS, .number = API_ATTRIBUTES | MOUNT_ATTR_RDONLY);
+		PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_SETUP,
+			 .in = PLAN_SLOT_SYS, .at = PLAN_SLOT_ROOT, .path = "/sys");
+	}
+	if (host_root_is_a_user(facts))
+		add_masks(plan, PLAN_SLOT_SYS, sys_hidden_from_root,
+			  ARRAY_SIZE(sys_hidden_from_root), PLAN_SLOT_BLANK_DIR);
+}
+
+/*
+ * The kernel lets a container inside mount a procfs or sysfs only where one is that nothing hides a
+ * part of, wherever it lies. These lie where nobody of the machine can go; and what the masks hide
+ * is none of the machine's users' business by its own permissions, since all are shifted.
+ */
+static void plan_whole(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
+{
+	if (host_root_is_a_user(facts))
+		return;
+	add_fs(plan, "proc", PLAN_SLOT_RUN_HOST, "/" HOST_WHOLE_DIR "/proc", PLAN_SLOT_NONE);
+	if (spec->private_network)
+		add_fs(plan, "sysfs", PLAN_SLOT_RUN_HOST, "/" HOST_WHOLE_DIR "/sys",
+		       PLAN_SLOT_NONE);
+}
+
+static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			    struct plan *plan)
+{
+	bool is_born_there = facts->has_cgroup && host_root_is_administrator(facts);
+
+	PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = PLAN_STAGE_VIEWS, .in = PLAN_SLOT_LEADER,
+		 .flags = CLONE_NEWIPC | (spec->private_network ? CLONE_NEWNET : 0) |
+			  (is_born_there ? CLONE_NEWCGROUP : 0));
+	/* PID 1 may not be in it yet. */
+	if (facts->has_cgroup && !is_born_there)
+		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = PLAN_STAGE_VIEWS,
+			 .in = PLAN_SLOT_CGROUPNS, .flags = CLONE_NEWCGROUP);
+}
+
+static void plan_blanks(const struct host_facts *facts, struct plan *plan)
+{
+	PLAN_ADD(plan, .kind = PLAN_OP_OPEN_NODE, .stage = PLAN_STAGE_VIEWS,
+		 .at = PLAN_SLOT_RUN_HOST, .path = "inaccessible/reg", .out = PLAN_SLOT_BLANK);
+	if (host_root_is_a_user(facts))
+		PLAN_ADD(plan, .kind = PLAN_OP_OPEN_NODE, .stage = PLAN_STAGE_VIEWS,
+			 .at = PLAN_SLOT_RUN_HOST, .path = "inaccessible/dir",
+			 .out = PLAN_SLOT_BLANK_DIR);
 }
 
 static void apivfs_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
 	add_mount_point(plan, "/proc", facts->uid_shift);
 	add_mount_point(plan, "/sys", facts->uid_shift);
-	/* Found anew beneath the copied tree: the supervisor's mount is of another namespace. */
-	PLAN_ADD(plan, .kind = PLAN_OP_OPEN_DIR, .stage = PLAN_STAGE_INNER, .at = PLAN_SLOT_ROOT,
-		 .path = "/run/host", .out = PLAN_SLOT_RUN_HOST);
-	plan_sys(spec, plan);
-	plan_proc(spec, plan);
+	plan_namespaces(spec, facts, plan);
+	plan_blanks(facts, plan);
+	plan_sys(spec, facts, plan);
+	plan_proc(spec, facts, plan);
+	plan_whole(spec, facts, plan);
 	if (facts->has_cgroup)
-		add_fs(plan, "cgroup2", "/sys/fs/cgroup", PLAN_SLOT_NONE);
-	add_fs(plan, "mqueue", "/dev/mqueue", PLAN_SLOT_NONE);
+		add_fs(plan, "cgroup2", PLAN_SLOT_ROOT, "/sys/fs/cgroup", PLAN_SLOT_NONE);
+	add_fs(plan, "mqueue", PLAN_SLOT_ROOT, "/dev/mqueue", PLAN_SLOT_NONE);
 }
 
 const struct host_module host_module_apivfs = {
 	.name = "apivfs",
+	.prepare = apivfs_prepare,
 	.plan = apivfs_plan,
 };

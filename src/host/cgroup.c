@@ -17,21 +17,20 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "host/cgroup_limits.h"
 #include "host/devices_bound.h"
 #include "host/devices_bpf.h"
 #include "host/host.h"
 #include "lib/io.h"
 #include "lib/macro.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "log/log.h"
 #include "machine/cgroups.h"
 
 #define CONTROLLERS_MAX 4096
-/* A fork bomb stays within the machine; systemd-nspawn@.service has the same number. */
-#define PIDS_MAX "16384"
-/* With room to enter a machine whose own processes have reached their limit. Out of the guest's
- * reach, whatever it does to the other number without a user namespace. */
-#define PIDS_MAX_ALL "16640"
+/* How long the end of a machine may wait for processes that don't die. */
+#define REMOVE_TIMEOUT_US (5 * USEC_PER_SEC)
 /* Another machine's end may remove the common parent between our two calls. */
 #define MAKE_TRIES 100
 
@@ -133,7 +132,7 @@ static int make_machine_dir(struct host *host, int root)
 		}
 		if (errno != EEXIST && errno != ENOENT)
 			return -errno;
-		r = errno == EEXIST ? cgroups_remove(path) : 0;
+		r = errno == EEXIST ? cgroups_remove(path, REMOVE_TIMEOUT_US) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -156,12 +155,6 @@ static int delegate(const struct host *host, int dir)
 	return 0;
 }
 
-static void limit_processes(int machine, int payload)
-{
-	(void)io_write_file_at(machine, "pids.max", PIDS_MAX_ALL);
-	(void)io_write_file_at(payload, "pids.max", PIDS_MAX);
-}
-
 static int make_tree(struct host *host, int root)
 {
 	int payload;
@@ -176,10 +169,7 @@ static int make_tree(struct host *host, int root)
 	if (payload < 0)
 		return payload;
 	host_set_slot(host, PLAN_SLOT_CGROUP_PAYLOAD, payload);
-	/* What the guest's own groups get is its own choice: its root owns the file that says so.
-	 */
-	if (host->has_controllers)
-		limit_processes(host->cgroup_fd, payload);
+	cgroup_limit_tree(host);
 	return host->facts.has_user_namespace ? delegate(host, payload) : 0;
 }
 
@@ -240,6 +230,7 @@ static void look_at_cgroups(struct host *host, int root)
 	int r = root < 0 ? root : devices_bpf_probe(root);
 
 	host->facts.has_cgroup = root >= 0;
+	cgroup_look_at_limits(host, root);
 	/* Who isn't root wants to see what root would do. */
 	host->facts.has_bpf_devices = r >= 0 || r == -EPERM;
 }
@@ -279,6 +270,7 @@ static int cgroup_begin(struct host *host)
 		r = devices_bpf_probe(host->cgroup_fd);
 		host->facts.has_bpf_devices = r >= 0;
 	}
+	cgroup_limit_processes(host);
 	return r >= 0 || filter_devices_v1(host) >= 0 ? 0 : go_unfiltered(host, r);
 }
 
@@ -343,7 +335,9 @@ static int remove_all(struct host *host, int root)
 
 	if (!path)
 		return -ENOMEM;
-	return root >= 0 && remove_own(host, root, path) >= 0 ? 0 : cgroups_remove(path);
+	if (cgroup_unlimit_processes(host) >= 0 && root >= 0 && remove_own(host, root, path) >= 0)
+		return 0;
+	return cgroups_remove(path, REMOVE_TIMEOUT_US);
 }
 
 static void cgroup_undo(struct host *host)
@@ -351,7 +345,7 @@ static void cgroup_undo(struct host *host)
 	autoclose int root = -1;
 	int r;
 
-	if (!host->has_cgroup && !host->has_v1_cgroup)
+	if (!host->has_cgroup && !host->has_v1_cgroup && host->v1_pids_fd < 0)
 		return;
 	root = cgroups_open_unified();
 	r = remove_all(host, root);
@@ -364,7 +358,9 @@ static void cgroup_undo(struct host *host)
 		(void)cgroups_for_each_v1(remove_common_parent, NULL);
 	if (host->cgroup_fd >= 0)
 		(void)close(take_fd(&host->cgroup_fd));
-	host->has_cgroup = host->has_v1_cgroup = false;
+	if (host->v1_pids_fd >= 0)
+		(void)close(take_fd(&host->v1_pids_fd));
+	host->has_cgroup = host->has_v1_cgroup = host->facts.has_v1_pids = false;
 	host->facts.has_v1_devices = false;
 }
 

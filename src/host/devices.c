@@ -50,7 +50,8 @@ static void add_node(struct plan *plan, enum plan_stage stage, const char *name,
 static void add_shm(struct plan *plan, uint32_t owner)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_SETUP, .source = "tmpfs",
-		 .data = plan_printf(plan, "mode=1777,size=10%%,uid=%u,gid=%u", owner, owner),
+		 .data = plan_printf(plan, "mode=1777,%s,%s,uid=%u,gid=%u", HOST_TMPFS_SIZE,
+				     HOST_TMPFS_INODES, owner, owner),
 		 .flags = MS_NOSUID | MS_NODEV, .at = PLAN_SLOT_ROOT, .path = "/dev/shm");
 }
 

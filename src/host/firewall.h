@@ -2,14 +2,21 @@
 /*
  * What the kernel's packet filter does for one machine: tables `inet redd-NAME` and `netdev
  * redd-NAME`, made over netlink without nft. They belong to the socket that made them
- * (NFT_TABLE_F_OWNER): the kernel removes them when it is closed, whatever ends the supervisor, and
- * nobody else changes them. Each set is one transaction. Quiet. Supervisor's side.
+ * (NFT_TABLE_F_OWNER): nobody else changes them, nor flushes them. Each set is one transaction.
+ * Quiet. Supervisor's side.
  *
  * inet    nat, prerouting and output: forwarded ports, to any local address or the one bound
  *         nat, postrouting: masquerades what leaves for elsewhere, what comes from 127.0.0.0/8, and
  *         what a machine sends to itself or to a neighbour of its zone by a forwarded port
  * netdev  ingress of the link: drops other sources than the machine's (hardware, ARP, IPv4, IPv6),
- *         anything for 127.0.0.0/8, and what the supervisor answers itself (DHCP, DNS)
+ *         tagged frames, anything for 127.0.0.0/8, and what the supervisor answers itself (DHCP,
+ *         DNS)
+ *
+ * Whatever ends the supervisor, the kernel removes the inet table then: nobody is led to a machine
+ * that isn't supervised, and that the table is there says that the supervisor lives. What confines
+ * the machine outlives the supervisor, because the machine may: the netdev table persists
+ * (Linux 6.9), or has a twin without an owner, `netdev redd-NAME/kept`. Both are marked by their
+ * comment, "redd:NAME", and removed by firewall_clean().
  */
 #pragma once
 
@@ -31,6 +38,7 @@ struct firewall_rules {
 	 * Otherwise the listening proxy serves it, as it does ::1. */
 	bool translates_loopback;
 	bool check_source;
+	bool vlans;  /* the link may carry frames with VLAN tags */
 	bool serves; /* the supervisor answers DHCP, router solicitations and DNS on the link */
 	uint8_t guest_mac[ETH_ALEN];
 	struct net_address guest4, guest6; /* leased; none: unknown, not checked */
@@ -49,9 +57,18 @@ int firewall_open(void);
  * exist (-ENODEV; since Linux 6.16 the rules wait for it). -EPERM: tables of this name belong to
  * another socket. -EOPNOTSUPP: the kernel lacks translation for both families (CONFIG_NFT_NAT,
  * NF_TABLES_INET), addresses' kinds (NFT_FIB_INET), or chains on a link (NF_TABLES_NETDEV).
- * Closing the socket removes all; it waits for a grace period of the kernel, some 10 ms.
  */
 int firewall_set(int firewall, const struct firewall_rules *rules);
+/*
+ * Removes what was set for the machine, whose link is gone, and closes the socket, which waits for
+ * a grace period of the kernel, some 10 ms. 0, or -errno: firewall_clean() will remove the rest.
+ */
+int firewall_close(int firewall, const char *machine);
+/*
+ * Removes what outlived the supervisors of machines that are not alive. Their links must be gone,
+ * or the host is open to them. 0, or -errno when something is left.
+ */
+int firewall_clean(bool (*is_alive)(const char *machine));
 
 /*
  * A supervisor in this network namespace has set rules for the machine, and lives: also one whose

@@ -17,6 +17,7 @@
 #define DHCP_CLIENT_PORT 68
 #define ETHER_SOURCE 6
 #define ETHER_TYPE 12
+#define VLAN_NUMBER 14 /* and the priority in front of it */
 #define ARP_SENDER_HARDWARE 8
 #define ARP_SENDER_ADDRESS 14
 
@@ -41,20 +42,39 @@ static void end(struct nft_batch *batch, int verdict)
 	nft_end_rule(batch);
 }
 
+static const uint16_t vlan_tags[] = {ETH_P_8021Q, ETH_P_8021AD};
+
 /*
  * Tagged frames carry packets past every rule below, and nothing here expects them. The tag may
  * have been taken off the frame already; the kernel puts it back for who looks at the link header.
  */
 static void drop_tagged(struct nft_batch *batch, const struct nft_chain *chain)
 {
-	static const uint16_t tags[] = {ETH_P_8021Q, ETH_P_8021AD};
-
-	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
-		uint16_t tag = htons(tags[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(vlan_tags); i++) {
+		uint16_t tag = htons(vlan_tags[i]);
 
 		begin(batch, chain, 0);
 		nft_payload(batch, NFT_PAYLOAD_LL_HEADER, ETHER_TYPE, sizeof(tag), NFT_REG_1);
 		nft_cmp(batch, NFT_REG_1, NFT_CMP_EQ, &tag, sizeof(tag));
+		end(batch, NF_DROP);
+	}
+}
+
+/*
+ * VLAN 0 is no VLAN: the kernel goes on with what is in it, on this very link. A single tag is gone
+ * before this chain. A second one would be taken off behind it, and a packet for 127.0.0.0/8 could
+ * be in it. What other numbers lead to is another link, without route_localnet.
+ */
+static void drop_nested_in_none(struct nft_batch *batch, const struct nft_chain *chain)
+{
+	static const uint8_t number_mask[] = {0x0f, 0xff}, none[sizeof(number_mask)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(vlan_tags); i++) {
+		begin(batch, chain, vlan_tags[i]);
+		nft_payload(batch, NFT_PAYLOAD_LL_HEADER, VLAN_NUMBER, sizeof(number_mask),
+			    NFT_REG_1);
+		nft_mask(batch, NFT_REG_1, number_mask, sizeof(number_mask));
+		nft_cmp(batch, NFT_REG_1, NFT_CMP_EQ, none, sizeof(none));
 		end(batch, NF_DROP);
 	}
 }
@@ -192,10 +212,12 @@ void firewall_add_ingress(struct nft_batch *batch, const char *table,
 				  .device = rules->link};
 
 	nft_add_chain(batch, &chain);
-	if (rules->check_source) {
+	if (rules->vlans)
+		drop_nested_in_none(batch, &chain);
+	else
 		drop_tagged(batch, &chain);
+	if (rules->check_source)
 		check_hardware(batch, &chain, rules);
-	}
 	drop_loopback(batch, &chain);
 	if (rules->serves)
 		drop_served(batch, &chain, rules);

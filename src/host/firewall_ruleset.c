@@ -9,6 +9,8 @@
 #include "lib/str.h"
 
 #define GROWTH 32
+/* Other programs may change their rules while these are read. */
+#define TRIES 8
 
 void firewall_ruleset_done(struct firewall_ruleset *ruleset)
 {
@@ -115,7 +117,7 @@ static int take_rule(void *context, uint8_t family, const struct nlattr *attribu
 	rule->expressions = copy_nest(of[NFTA_RULE_EXPRESSIONS]);
 	if (!rule->table || !rule->chain || !rule->expressions)
 		return -ENOMEM;
-	nft_rule_comment(of[NFTA_RULE_USERDATA], rule->comment, sizeof(rule->comment));
+	nft_comment(of[NFTA_RULE_USERDATA], rule->comment, sizeof(rule->comment));
 	find_comment(rule->expressions, rule->comment, sizeof(rule->comment));
 	return 0;
 }
@@ -133,7 +135,7 @@ static bool is_first_of_table(const struct firewall_ruleset *ruleset, size_t at)
 	return true;
 }
 
-int firewall_ruleset_load(int socket, struct firewall_ruleset *ret)
+static int load(int socket, struct firewall_ruleset *ret)
 {
 	autoruleset struct firewall_ruleset ruleset = {.socket = socket};
 	struct nft_query all = {.family = NFPROTO_UNSPEC};
@@ -151,6 +153,15 @@ int firewall_ruleset_load(int socket, struct firewall_ruleset *ret)
 	*ret = ruleset;
 	ruleset = (struct firewall_ruleset){};
 	return 0;
+}
+
+int firewall_ruleset_load(int socket, struct firewall_ruleset *ret)
+{
+	int r = -EINTR;
+
+	for (int i = 0; r == -EINTR && i < TRIES; i++)
+		r = load(socket, ret);
+	return r;
 }
 
 const struct firewall_chain *firewall_ruleset_find(const struct firewall_ruleset *ruleset,

@@ -40,7 +40,7 @@ struct firewall_ruleset {
 
 void firewall_ruleset_done(struct firewall_ruleset *ruleset);
 #define autoruleset autocall(firewall_ruleset_done)
-/* 0, or -errno. */
+/* 0, or -errno; -EINTR: others change their rules all the time. */
 int firewall_ruleset_load(int socket, struct firewall_ruleset *ret);
 /* NULL when there is none. */
 const struct firewall_chain *firewall_ruleset_find(const struct firewall_ruleset *ruleset,

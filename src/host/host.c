@@ -35,6 +35,7 @@ void host_init(struct host *host, const struct spec *spec, int image_fd, int mac
 		.firewall_fd = -1,
 		.home_mount_ns_fd = -1,
 		.cgroup_fd = -1,
+		.v1_pids_fd = -1,
 	};
 	for (int i = 0; i < PLAN_SLOT_COUNT; i++)
 		host->slots[i] = -1;
@@ -76,6 +77,16 @@ int host_prepare(struct host *host)
 	return 0;
 }
 
+/* Whatever the subjects put in place: PID 1 gets it when the last of it stands. */
+static void plan_handing_over(struct plan *plan)
+{
+	const enum plan_stage setup = PLAN_STAGE_SETUP;
+
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_OUTER, .stage = setup, .out = PLAN_SLOT_LEADER);
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_VIEWS, .stage = setup, .in = PLAN_SLOT_LEADER);
+	PLAN_ADD(plan, .kind = PLAN_OP_HAND_OVER, .stage = setup);
+}
+
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret)
 {
 	const enum plan_stage beside = PLAN_STAGE_BESIDE;
@@ -86,8 +97,7 @@ int host_plan(const struct spec *spec, const struct host_facts *facts, struct pl
 	for (size_t i = 0; i < host_module_count; i++)
 		if (host_modules[i]->plan)
 			host_modules[i]->plan(spec, facts, &plan);
-	/* Whatever the subjects put in place: PID 1 is made when the last of it stands. */
-	PLAN_ADD(&plan, .kind = PLAN_OP_CLONE_OUTER, .stage = PLAN_STAGE_SETUP);
+	plan_handing_over(&plan);
 	/* What guards PID 1 from its exec on only is put up while it makes its own mounts. */
 	if (facts->has_bpf_devices || facts->has_v1_devices)
 		PLAN_ADD(&plan, .kind = PLAN_OP_HOST, .stage = beside, .path = "cgroup",
@@ -173,11 +183,11 @@ void host_note_leftovers(struct host *host, int error, const char *kind, const c
 	host->has_leftovers = true;
 }
 
-void host_clean_leftovers(void)
+void host_clean_leftovers(uint64_t deadline_us)
 {
 	for (size_t i = 0; i < host_module_count; i++)
 		if (host_modules[i]->clean)
-			host_modules[i]->clean();
+			host_modules[i]->clean(deadline_us);
 }
 
 void host_facts_done(struct host_facts *facts)

@@ -63,6 +63,8 @@ struct host_facts {
 	bool has_user_namespace;
 	uint32_t uid_shift; /* 0 without a user namespace */
 	uint32_t uid_range;
+	uint32_t users_maker; /* who makes the user namespace, and has its use of the kernel's
+				 limits counted: uid_shift, or 0 for the host's root */
 
 	char **init_candidates; /* inside: what exists of the places where an init can be */
 	char *init;		/* the first of them with all links resolved, for people */
@@ -78,12 +80,14 @@ struct host_facts {
 
 	uint64_t caps; /* the spec's, cut down to what can be granted */
 	struct seccomp_program *seccomp;
+	bool is_scoped; /* kept from abstract unix sockets of the host */
 
 	bool has_tun;
 	bool has_fuse;
 	bool has_cgroup;
 	bool has_bpf_devices; /* the device filter is a program on the cgroup, attached behind the
 				 release */
+	bool has_v1_pids;     /* the v1 controller counts its processes: they must be put there */
 	bool has_v1_devices;  /* the device filter is the v1 controller: the children must be put
 				 there */
 	bool has_terminal;    /* the caller's, for TERM */
@@ -111,6 +115,8 @@ struct host_facts {
 	bool resolv_has_source;	  /* the host's file is in its slot */
 	bool resolv_is_read_only; /* nothing can be written to the tree */
 
+	const char *sysctl_of_host; /* below /proc: not of a network namespace, or NULL; static */
+
 	struct host_network network;
 };
 
@@ -136,14 +142,39 @@ struct host {
 	bool has_cgroup;      /* its directory was made, whether or not it could be opened */
 	bool has_controllers; /* of the kind that limits are set with */
 	bool has_v1_cgroup;   /* the same in the v1 devices hierarchy */
+	int v1_pids_fd;	      /* root of the v1 pids hierarchy; -1: not used */
 
 	bool has_store_root; /* prepare made the booted root */
 
 	bool has_leftovers; /* undo could not give all back: the next command must try again */
 };
 
+/*
+ * Limits of a file system in memory that the guest can write to: of the host's memory, and of its
+ * kernel's, which each file takes some of. As systemd has it.
+ */
+#define HOST_TMPFS_SIZE "size=10%"
+#define HOST_TMPFS_INODES "nr_inodes=400k"
+
 /* Changes of ephemeral machines, on disk; a directory that a crash left is removed by the next. */
 #define HOST_SCRATCH_DIR "/var/lib/redd/ephemeral"
+
+/* In /run/host: what a container inside needs and nobody may enter, see apivfs.c. */
+#define HOST_WHOLE_DIR "whole"
+
+/*
+ * The host's root is a user of the machine, so that the kernel's checks for that user give way: it
+ * has no users of its own, or a range that begins at 0. Pure.
+ */
+bool host_root_is_a_user(const struct host_facts *facts);
+/*
+ * Whether its users are its own all the same: then nothing that they may do in their user namespace
+ * may reach the files of the host's root. Pure.
+ */
+bool host_root_is_administrator(const struct host_facts *facts);
+
+/* The holder does, not the outer child: see root.c. Pure. */
+bool host_holder_makes_cgroupns(const struct host_facts *facts);
 
 /* A network of nothing but loopback has none: the holder makes it. Pure. */
 bool host_network_has_work(const struct spec *spec);
@@ -155,7 +186,8 @@ struct host_module {
 	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
 	int (*attach)(struct host *host);
 	void (*undo)(struct host *host);
-	void (*clean)(void); /* takes away what crashed supervisors left of it */
+	/* Takes away what crashed supervisors left of it; what takes time, until the deadline. */
+	void (*clean)(uint64_t deadline_us);
 };
 
 extern const struct host_module *const host_modules[];
@@ -195,8 +227,11 @@ void host_close_mounts(struct host *host);
 void host_undo(struct host *host);
 /* For undo: says that `kind` `name` could not be given back, and has the next command try again. */
 void host_note_leftovers(struct host *host, int error, const char *kind, const char *name);
-/* Caller's side, after a crash was found: what has no owner any more goes. */
-void host_clean_leftovers(void);
+/*
+ * Caller's side, after a crash was found: what has no owner any more goes. What takes time is given
+ * up at the deadline of the monotonic clock, which is said.
+ */
+void host_clean_leftovers(uint64_t deadline_us);
 void host_facts_done(struct host_facts *facts);
 
 void host_set_slot(struct host *host, enum plan_slot slot, int fd);

@@ -2,7 +2,8 @@
 /*
  * Which users of the host a machine's users are. The range is picked as systemd-nspawn does it, so
  * that one name has one range under both: the tree's owner when that is the start of a range, else
- * SipHash of the name, else anything free. A range in use is locked by the file that nspawn locks.
+ * SipHash of the name, else anything free. A range in use is locked by the file that nspawn locks;
+ * one of which the host has given anything to somebody is never picked.
  * Trees are never chowned: file systems map. Supervisor's side.
  */
 #include <dirent.h>
@@ -11,9 +12,9 @@
 #include <sys/stat.h>
 
 #include "host/host.h"
+#include "host/idranges.h"
 #include "lib/fs.h"
 #include "lib/hash.h"
-#include "lib/io.h"
 #include "lib/lock.h"
 #include "lib/macro.h"
 #include "lib/str.h"
@@ -25,7 +26,6 @@
 #define RANGE_SIZE UINT32_C(0x10000)
 #define RANGE_TRIES 100
 #define LOCK_DIR "/run/systemd/nspawn-uid"
-#define PASSWD_MAX (8 * 1024 * 1024)
 
 static bool range_is_valid(uint32_t shift)
 {
@@ -47,32 +47,30 @@ static uint32_t range_of_name(const char *name)
 	return range_of_hash(hash_siphash24(name, strlen(name), key));
 }
 
-/* Does a user or group of the host live in the range? The third field of each line is the number.
- */
-static bool file_has_id_in_range(const char *path, uint32_t shift)
+static int open_etc(void)
 {
-	autofree char *text = NULL;
+	int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (io_read_file_at(AT_FDCWD, path, PASSWD_MAX, &text, NULL) < 0)
-		return false;
-	for (char *line = text; line; line = strchr(line, '\n')) {
-		char *field = line + (*line == '\n');
-		unsigned long id;
-
-		line = field;
-		for (int i = 0; i < 2 && field; i++)
-			field = strpbrk(field, ":\n") ? strpbrk(field, ":\n") + 1 : NULL;
-		id = field ? strtoul(field, NULL, 10) : 0;
-		if (id >= shift && id < (unsigned long)shift + RANGE_SIZE)
-			return true;
-	}
-	return false;
+	return etc < 0 ? log_errno(-errno, "open /etc") : etc;
 }
 
-static bool range_is_taken_by_host(uint32_t shift)
+static int log_unreadable(int error)
 {
-	return file_has_id_in_range("/etc/passwd", shift) ||
-	       file_has_id_in_range("/etc/group", shift);
+	return log_errno(error, "read from /etc/passwd, group, subuid and subgid which users of "
+				"the host are taken");
+}
+
+/* -EBUSY for a range in which somebody of the host has a user or group, or was given some. */
+static int check_free(uint32_t shift)
+{
+	autoclose int etc = open_etc();
+	int r = MIN(etc, 0);
+
+	for (int kind = IDRANGES_ACCOUNTS; kind <= IDRANGES_SUBORDINATES && r == 0; kind++)
+		r = idranges_find(etc, (enum idranges_kind)kind, shift, RANGE_SIZE, NULL);
+	if (r < 0)
+		return etc < 0 ? r : log_unreadable(r);
+	return r > 0 ? -EBUSY : 0;
 }
 
 /* Held for the machine's life. -EBUSY when another machine (of redd or nspawn) has the range. */
@@ -93,15 +91,18 @@ static int lock_range(uint32_t shift)
 static int try_range(struct host *host, uint32_t shift)
 {
 	int fd;
+	int r = range_is_valid(shift) ? check_free(shift) : -EBUSY;
 
-	if (!range_is_valid(shift) || range_is_taken_by_host(shift))
-		return -EBUSY;
+	if (r < 0)
+		return r;
 	host->facts.uid_shift = shift;
 	if (host->only_looks)
 		return 0;
 	fd = lock_range(shift);
 	if (fd < 0)
-		return fd;
+		return fd == -EBUSY ? fd
+				    : log_errno(fd, "lock " LOCK_DIR "/%u for machine %s", shift,
+						host->spec->machine);
 	host->uid_lock_fd = fd;
 	return 0;
 }
@@ -120,9 +121,40 @@ static int pick_range(struct host *host, uint32_t owner)
 			return log_errno(-EIO, "get random bytes");
 		r = try_range(host, range_of_hash(random));
 	}
+	if (r != -EBUSY)
+		return r;
+	(void)log_errno(r, "find a free range of users for machine %s", host->spec->machine);
+	log_hint("none that was tried is free: /etc/subuid and /etc/subgid may give nearly all of "
+		 "them away. --private-users=FIRST takes the 65536 users from FIRST on");
+	return r;
+}
+
+/* A person's word is followed, wherever it leads; but who else has these users is told. */
+static int check_fixed(struct host *host)
+{
+	struct host_facts *facts = &host->facts;
+	autofree char *who = NULL, *account = NULL;
+	autoclose int etc = open_etc();
+	int r = etc;
+
+	if (r >= 0)
+		r = idranges_find(etc, IDRANGES_SUBORDINATES, facts->uid_shift, facts->uid_range,
+				  &who);
+	if (r > 0)
+		log_warning("machine %s: %s was given some of its users by /etc/subuid or "
+			    "/etc/subgid: the containers of both reach each other's files",
+			    host->spec->machine, who);
+	/* Its processes would have all power over the machine's user namespace. */
+	if (r >= 0)
+		r = idranges_find(etc, IDRANGES_ACCOUNTS, facts->uid_shift, 1, &account);
 	if (r < 0)
-		return log_errno(r, "find a free range of users for machine %s",
-				 host->spec->machine);
+		return etc < 0 ? r : log_unreadable(r);
+	if (r > 0)
+		log_warning("machine %s: its root is %s on the host, so limits of the kernel, as "
+			    "of inotify instances, are counted on root of the host",
+			    host->spec->machine, account);
+	else
+		facts->users_maker = facts->uid_shift;
 	return 0;
 }
 
@@ -163,7 +195,12 @@ static int idmap_begin(struct host *host)
 	host->facts.has_user_namespace = true;
 	host->facts.uid_range = spec->uid_range ? spec->uid_range : RANGE_SIZE;
 	host->facts.uid_shift = spec->users == SPEC_USERS_FIXED ? spec->uid_shift : owner;
-	return spec->users == SPEC_USERS_PICK ? pick_range(host, owner) : 0;
+	if (spec->users == SPEC_USERS_FIXED && spec->uid_shift != 0)
+		return check_fixed(host);
+	if (spec->users == SPEC_USERS_PICK)
+		r = pick_range(host, owner);
+	host->facts.users_maker = host->facts.uid_shift;
+	return r;
 }
 
 static void idmap_undo(struct host *host)
@@ -179,7 +216,7 @@ static void idmap_undo(struct host *host)
 }
 
 /* Whoever gets the lock may unlink the file: the others look whether theirs still has the name. */
-static void idmap_clean(void)
+static void idmap_clean(uint64_t deadline_us)
 {
 	DIR *dir = opendir(LOCK_DIR);
 	struct dirent *entry;

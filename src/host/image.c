@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "host/host.h"
+#include "image/way.h"
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "lib/str.h"
@@ -188,6 +189,9 @@ static int check_tree(struct host *host)
 
 static int image_prepare(struct host *host)
 {
+	/* Root inside owns what it makes as the host's root does: others must not get at it. */
+	if (!host->only_looks && !host->spec->read_only && !host->spec->ephemeral)
+		image_close_way(host->spec->directory);
 	/* A shared store brings the system: see store.c. */
 	if (host->spec->store != SPEC_STORE_OWN)
 		return 0;

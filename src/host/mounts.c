@@ -159,13 +159,31 @@ static void plan_bind(const struct spec_mount *mount, size_t i, bool has_user_na
 			 .number = mount->read_only ? MOUNT_ATTR_RDONLY : 0);
 }
 
+/* Whether one of the options, separated by commas, is that name with a value. */
+static bool has_option(const char *options, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = options; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (strncmp(at, name, length) == 0 && at[length] == '=')
+			return true;
+	}
+	return false;
+}
+
+/* What a person has said stays; its owner and its limits are never left to the kernel. */
 static void plan_tmpfs(const struct spec_mount *mount, uint32_t owner, struct plan *plan)
 {
 	const char *options = mount->options ? mount->options : "mode=0755";
-	bool has_owner = strstr(options, "uid=") != NULL;
+	bool has_owner = has_option(options, "uid");
+	bool has_size = has_option(options, "size") || has_option(options, "nr_blocks");
+	bool has_inodes = has_option(options, "nr_inodes");
 
+	options = plan_printf(plan, "%s%s%s", options, has_size ? "" : "," HOST_TMPFS_SIZE,
+			      has_inodes ? "" : "," HOST_TMPFS_INODES);
 	PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_SETUP, .source = "tmpfs",
-		 .data = has_owner ? plan_str(plan, options)
+		 .data = has_owner ? options
 				   : plan_printf(plan, "%s,uid=%u,gid=%u", options, owner, owner),
 		 .flags = mount->read_only ? MOUNT_ATTR_RDONLY : 0, .out = PLAN_SLOT_MOUNT);
 }

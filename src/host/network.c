@@ -50,7 +50,7 @@ static int network_prepare(struct host *host)
 static void network_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT, .stage = PLAN_STAGE_SETUP,
-		 .out = facts->has_cgroup ? PLAN_SLOT_CGROUPNS : PLAN_SLOT_NONE);
+		 .out = host_holder_makes_cgroupns(facts) ? PLAN_SLOT_CGROUPNS : PLAN_SLOT_NONE);
 	if (!host_network_has_work(spec))
 		return;
 	PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = PLAN_STAGE_SETUP, .path = "network",
@@ -291,6 +291,7 @@ void host_firewall_rules(const struct host *host, struct firewall_rules *ret)
 		/* Never on a bridge: whoever else is on it would come to the host's 127.0.0.1. */
 		.translates_loopback = spec->veth && !*network->bridge,
 		.check_source = spec->check_source,
+		.vlans = spec->vlans,
 		.serves = is_redd,
 		.guest4 = checked_address(spec, is_redd, &lease->guest4),
 		.guest6 = checked_address(spec, is_redd, &lease->guest6),
@@ -338,6 +339,14 @@ static void give_back(struct host *host)
 		host_note_leftovers(host, r, "the network of machine", spec->machine);
 }
 
+static void close_firewall(struct host *host)
+{
+	int r = firewall_close(take_fd(&host->firewall_fd), host->spec->machine);
+
+	if (r < 0)
+		host_note_leftovers(host, r, "the packet filter of machine", host->spec->machine);
+}
+
 static void network_undo(struct host *host)
 {
 	if (host->guest_rtnl_fd >= 0) {
@@ -345,7 +354,7 @@ static void network_undo(struct host *host)
 		(void)close(take_fd(&host->guest_rtnl_fd));
 	}
 	if (host->firewall_fd >= 0)
-		(void)close(take_fd(&host->firewall_fd));
+		close_firewall(host);
 	if (host->home_mount_ns_fd >= 0)
 		(void)close(take_fd(&host->home_mount_ns_fd));
 	host->has_interface = host->has_others = false;
@@ -358,30 +367,41 @@ static bool is_alive(const char *machine)
 	return network_is_alive(machine) || firewall_is_set(machine);
 }
 
-static void clean_links(int rtnl)
+/* -errno when one could not be removed. */
+static int clean_links(int rtnl)
 {
 	autofree struct network_link *links = NULL;
 	size_t count = 0;
+	int result = network_list_links(rtnl, &links, &count);
 
-	(void)network_list_links(rtnl, &links, &count);
 	for (size_t i = 0; i < count; i++) {
 		const char *machine = str_after_prefix(links[i].alias, NETWORK_ALIAS_MACHINE);
 
-		if (machine && streq(links[i].kind, "veth") && !is_alive(machine))
-			(void)network_remove_link(rtnl, links[i].index);
+		if (machine && streq(links[i].kind, "veth") && !is_alive(machine)) {
+			int r = network_remove_link(rtnl, links[i].index);
+
+			result = r < 0 && r != -ENODEV ? r : result;
+		}
 	}
 	for (size_t i = 0; i < count; i++)
 		if (str_after_prefix(links[i].alias, NETWORK_ALIAS_ZONE))
 			(void)network_leave_zone(rtnl, links[i].name);
+	return result;
 }
 
-static void network_clean(void)
+static void network_clean(uint64_t deadline_us)
 {
 	autoclose int rtnl = rtnl_open();
+	int r;
 
 	network_return_clean();
-	if (rtnl >= 0)
-		clean_links(rtnl);
+	r = rtnl < 0 ? rtnl : clean_links(rtnl);
+	/* Rules that confine what still has its link must stay. */
+	if (r >= 0)
+		r = firewall_clean(is_alive);
+	if (r < 0)
+		log_warning_errno(r, "remove the interfaces and packet filters of dead machines; "
+				     "redd clean tries again");
 	network_forward_clean();
 	firewall_clean_others(is_alive);
 }

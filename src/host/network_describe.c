@@ -54,6 +54,8 @@ static void add_host0(const struct spec *spec, const struct host_network *networ
 		buf_add_str(text, ", masquerade");
 	if (spec->check_source)
 		buf_add_str(text, ", check-source");
+	if (spec->vlans)
+		buf_add_str(text, ", vlans");
 }
 
 static void add_link(const struct spec_link *link, struct buf *text)

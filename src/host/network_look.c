@@ -38,6 +38,13 @@ static int list_add(struct list *list, const void *item)
 	return 0;
 }
 
+static void list_clear(void *userdata)
+{
+	struct list *list = userdata;
+
+	list->count = 0;
+}
+
 /* The settings of IPv4 come as an array, the first of number 1. */
 static int forwards4(const struct rtattr *spec)
 {
@@ -108,7 +115,7 @@ int network_list_links(int rtnl, struct network_link **ret, size_t *ret_count)
 
 	rtnl_begin(&message, RTM_GETLINK, NLM_F_DUMP, &info, sizeof(info));
 	rtnl_put_u32(&message, IFLA_EXT_MASK, LINK_FILTER);
-	r = rtnl_ask(rtnl, &message, add_link, &list);
+	r = rtnl_dump(rtnl, &message, add_link, list_clear, &list);
 	if (r < 0) {
 		free(list.items);
 		return r;
@@ -161,7 +168,7 @@ int network_list_addresses(int rtnl, struct network_address **ret, size_t *ret_c
 	int r;
 
 	rtnl_begin(&message, RTM_GETADDR, NLM_F_DUMP, &info, sizeof(info));
-	r = rtnl_ask(rtnl, &message, add_address, &list);
+	r = rtnl_dump(rtnl, &message, add_address, list_clear, &list);
 	if (r < 0) {
 		free(list.items);
 		return r;
@@ -173,6 +180,7 @@ int network_list_addresses(int rtnl, struct network_address **ret, size_t *ret_c
 
 struct in_use {
 	struct list prefixes;
+	size_t before; /* of them, those that the dump under way doesn't tell */
 	const struct network_link *links;
 	size_t link_count;
 };
@@ -205,13 +213,21 @@ static int add_route(const struct nlmsghdr *header, void *userdata)
 	return list_add(&in_use->prefixes, &prefix);
 }
 
+static void forget_routes(void *userdata)
+{
+	struct in_use *in_use = userdata;
+
+	in_use->prefixes.count = in_use->before;
+}
+
 static int add_routes(int rtnl, uint8_t family, struct in_use *in_use)
 {
 	struct rtmsg info = {.rtm_family = family};
 	struct rtnl_message message;
 
 	rtnl_begin(&message, RTM_GETROUTE, NLM_F_DUMP, &info, sizeof(info));
-	return rtnl_ask(rtnl, &message, add_route, in_use);
+	in_use->before = in_use->prefixes.count;
+	return rtnl_dump(rtnl, &message, add_route, forget_routes, in_use);
 }
 
 /* An address that has no route of its own (a tunnel's) is one in use all the same. */

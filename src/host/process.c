@@ -6,9 +6,26 @@
 #include <sys/mount.h>
 
 #include "host/host.h"
+#include "kernel/sys.h"
 #include "lib/caps.h"
 #include "lib/macro.h"
 #include "log/log.h"
+
+/* Abstract unix sockets belong to the network namespace, whatever else is private. */
+static void look_at_scope(struct host *host)
+{
+	const struct spec *spec = host->spec;
+
+	if (spec->private_network || spec->abstract_sockets)
+		return;
+	host->facts.is_scoped = sys_landlock_abi() >= SYS_LANDLOCK_ABI_SCOPE;
+	if (!host->facts.is_scoped)
+		log_warning("machine %s shares the host's network, and its abstract unix sockets "
+			    "too: to keep it from those takes landlock of Linux 6.12, or a network "
+			    "of its own (--network-veth, --private-network); with "
+			    "--network-abstract-sockets=yes this is not said",
+			    spec->machine);
+}
 
 static int process_prepare(struct host *host)
 {
@@ -16,8 +33,18 @@ static int process_prepare(struct host *host)
 	int r;
 
 	facts->caps = host->spec->caps_bounding & caps_grantable(facts->has_user_namespace);
-	r = seccomp_select(facts->caps, facts->has_user_namespace, &facts->seccomp);
-	return r < 0 ? log_oom() : 0;
+	r = seccomp_select(facts->caps,
+			   (facts->has_user_namespace ? SECCOMP_USER_NAMESPACE : 0) |
+				   (host->spec->vsock ? SECCOMP_VSOCK : 0),
+			   &facts->seccomp);
+	if (r < 0)
+		return log_oom();
+	if (!host->spec->vsock && seccomp_leaves_socketcall())
+		log_warning("machine %s may use AF_VSOCK: no filter sees into socketcall(2), by "
+			    "which programs of this architecture make sockets",
+			    host->spec->machine);
+	look_at_scope(host);
+	return 0;
 }
 
 static void plan_pivot(const struct spec *spec, struct plan *plan)
@@ -68,6 +95,8 @@ static void process_plan(const struct spec *spec, const struct host_facts *facts
 	PLAN_ADD(plan, .kind = PLAN_OP_BOUNDING, .stage = PLAN_STAGE_INNER, .number = facts->caps);
 	/* As late as can be: a filter of the machine's own might not let it hear. */
 	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT_PERMIT, .stage = PLAN_STAGE_INNER);
+	if (facts->is_scoped)
+		PLAN_ADD(plan, .kind = PLAN_OP_SCOPE, .stage = PLAN_STAGE_INNER);
 	if (facts->seccomp)
 		PLAN_ADD(plan, .kind = PLAN_OP_SECCOMP, .stage = PLAN_STAGE_INNER,
 			 .blob = facts->seccomp->filter, .blob_count = facts->seccomp->length);

@@ -48,13 +48,33 @@ static bool has_new_network(const struct spec *spec)
 }
 
 /*
+ * Who administers the owner of a cgroup namespace can mount the hierarchies of cgroups, those of
+ * cgroup v1 from where its maker was in them, which is often their root. Shifted users can write
+ * nothing there. Where root of the machine is root of the host it must belong to the host: the
+ * outer child makes it, and the machine's users can make no other (K13).
+ */
+bool host_holder_makes_cgroupns(const struct host_facts *facts)
+{
+	return facts->has_cgroup && !host_root_is_administrator(facts);
+}
+
+/*
  * The namespaces that the holder makes, beside the user namespace it is in. The root of the one of
  * cgroups is the cgroup that its maker is in.
  */
 static uint64_t made_by_holder(const struct spec *spec, const struct host_facts *facts)
 {
-	return CLONE_NEWIPC | CLONE_NEWUTS | (facts->has_cgroup ? CLONE_NEWCGROUP : 0) |
+	return CLONE_NEWIPC | CLONE_NEWUTS |
+	       (host_holder_makes_cgroupns(facts) ? CLONE_NEWCGROUP : 0) |
 	       (has_new_network(spec) ? CLONE_NEWNET : 0);
+}
+
+/* PID 1 is born where its maker is: a v1 hierarchy knows no other way. */
+static void plan_join_tasks(const struct host_facts *facts, struct plan *plan,
+			    enum plan_stage stage)
+{
+	if (facts->has_v1_pids)
+		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_TASKS, .stage = stage, .in = PLAN_SLOT_PIDS);
 }
 
 void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
@@ -66,9 +86,15 @@ void host_plan_namespaces(const struct spec *spec, const struct host_facts *fact
 		 .flags = facts->has_user_namespace ? CLONE_NEWUSER : 0,
 		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
 		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
-		 .out = PLAN_SLOT_HOLDER);
+		 .uid = facts->users_maker, .gid = facts->users_maker, .out = PLAN_SLOT_HOLDER);
+	/* First: the cgroup that its maker is in is the root of the namespace. */
+	plan_join_tasks(facts, plan, holder);
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = holder,
 		 .flags = made_by_holder(spec, facts));
+	/* Nor can a user namespace made inside have more. */
+	if (host_root_is_administrator(facts))
+		PLAN_ADD(plan, .kind = PLAN_OP_SYSCTL, .stage = holder,
+			 .path = "user/max_cgroup_namespaces", .data = "0");
 	if (has_new_network(spec))
 		PLAN_ADD(plan, .kind = PLAN_OP_LOOPBACK, .stage = holder);
 	PLAN_ADD(plan, .kind = PLAN_OP_ANNOUNCE, .stage = holder);
@@ -94,8 +120,7 @@ static void plan_tree(const struct spec *spec, const struct host_facts *facts, s
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = tree,
 			 .ns = PLAN_SLOT_USERNS, .flags = AT_RECURSIVE);
 	PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = tree,
-		 .number = (is_read_only ? MOUNT_ATTR_RDONLY : 0) |
-			   (facts->has_user_namespace ? 0 : MOUNT_ATTR_NODEV));
+		 .number = (is_read_only ? MOUNT_ATTR_RDONLY : 0) | MOUNT_ATTR_NODEV);
 	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH_HOST, .stage = PLAN_STAGE_SETUP, .in = tree,
 		 .at = PLAN_SLOT_CWD,
 		 .path = plan_printf(plan, MACHINE_RUN_DIR "/%s/root", spec->machine));
@@ -108,8 +133,7 @@ static void plan_overlay(const struct spec *spec, const struct host_facts *facts
 	/* volatile: its unmount must not write back what is thrown away. */
 	PLAN_ADD(plan, .kind = PLAN_OP_OVERLAY, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_MAPPED,
 		 .source = plan_printf(plan, HOST_SCRATCH_DIR "/%s", facts->scratch_name),
-		 .data = "volatile", .flags = facts->has_user_namespace ? 0 : MOUNT_ATTR_NODEV,
-		 .out = PLAN_SLOT_ROOT);
+		 .data = "volatile", .flags = MOUNT_ATTR_NODEV, .out = PLAN_SLOT_ROOT);
 	if (spec->read_only)
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP,
 			 .in = PLAN_SLOT_ROOT, .number = MOUNT_ATTR_RDONLY);
@@ -131,6 +155,13 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 {
 	const enum plan_stage outer = PLAN_STAGE_OUTER, inner = PLAN_STAGE_INNER;
 
+	plan_join_tasks(facts, plan, outer);
+	/* Takes a moment: the kernel waits until nobody forks. */
+	if (facts->has_cgroup && host_root_is_administrator(facts)) {
+		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_CGROUP, .stage = outer,
+			 .in = PLAN_SLOT_CGROUP_PAYLOAD);
+		PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = outer, .flags = CLONE_NEWCGROUP);
+	}
 	/* At once: with the host's privilege a network namespace that is not the machine's own can
 	 * be joined, too. Who is in a cgroup namespace, but not in its cgroups, can't make a
 	 * process in them: so PID 1 joins that itself. */
@@ -139,14 +170,17 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 			  (spec->netns_path ? CLONE_NEWNET : 0) |
 			  (made_by_holder(spec, facts) & ~(uint64_t)CLONE_NEWCGROUP));
 	PLAN_ADD(plan, .kind = PLAN_OP_FCHDIR, .stage = outer, .in = PLAN_SLOT_ROOT);
-	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer,
-		 .flags = CLONE_NEWNS | CLONE_NEWPID, .in = inner_cgroup(facts));
-	if (facts->has_cgroup)
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_INNER, .stage = outer, .flags = CLONE_NEWPID,
+		 .in = inner_cgroup(facts));
+	if (host_holder_makes_cgroupns(facts))
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = inner, .in = PLAN_SLOT_CGROUPNS,
 			 .flags = CLONE_NEWCGROUP);
 	if (facts->has_user_namespace)
 		PLAN_ADD(plan, .kind = PLAN_OP_BECOME_ROOT, .stage = inner);
 	PLAN_ADD(plan, .kind = PLAN_OP_PDEATHSIG, .stage = inner);
+	/* Not before all mounts stand: the copy is what locks them. */
+	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT_MOUNTS, .stage = inner);
+	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = inner, .flags = CLONE_NEWNS);
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = inner, .number = MS_PRIVATE);
 	PLAN_ADD(plan, .kind = PLAN_OP_REBASE, .stage = inner, .out = PLAN_SLOT_ROOT);
 }

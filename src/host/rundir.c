@@ -150,6 +150,17 @@ static void add_inaccessible(struct plan *plan, uint32_t owner)
 			 .is_optional = true);
 }
 
+/* They belong to the host's root, and so to nobody of the machine. */
+static void add_whole(const struct spec *spec, struct plan *plan)
+{
+	static const char *const paths[] = {HOST_WHOLE_DIR, HOST_WHOLE_DIR "/proc",
+					    HOST_WHOLE_DIR "/sys"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths) - !spec->private_network; i++)
+		PLAN_ADD(plan, .kind = PLAN_OP_NEW_DIR, .stage = PLAN_STAGE_SETUP,
+			 .at = PLAN_SLOT_RUN_HOST, .path = paths[i], .mode = 0);
+}
+
 static void plan_run_host(const struct spec *spec, const struct host_facts *facts,
 			  struct plan *plan)
 {
@@ -161,6 +172,8 @@ static void plan_run_host(const struct spec *spec, const struct host_facts *fact
 		  plan_printf(plan, "mode=0755,size=4m,nr_inodes=1k,uid=%u,gid=%u", owner, owner),
 		  PLAN_SLOT_RUN_HOST);
 	add_inaccessible(plan, owner);
+	if (!host_root_is_a_user(facts))
+		add_whole(spec, plan);
 	add_file(plan, "container-manager", CONTAINER_MANAGER "\n", owner);
 	add_file(plan, "container-uuid", plan_printf(plan, "%s\n", facts->uuid), owner);
 	if (facts->host_os_release)

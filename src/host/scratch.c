@@ -16,10 +16,13 @@
 #include "lib/fd.h"
 #include "lib/fs.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "log/log.h"
 
 /* A cleaner may lock a directory that is not yet ours: another one is made then. */
 #define MAKE_TRIES 100
+/* A start doesn't wait until what another machine left is gone. */
+#define CLEAN_TIMEOUT_US (250 * USEC_PER_MSEC)
 
 static int open_scratch_dir(void)
 {
@@ -74,7 +77,7 @@ int scratch_make(struct host *host)
 
 	if (r < 0)
 		return r;
-	scratch_clean();
+	scratch_clean(time_monotonic_us() + CLEAN_TIMEOUT_US);
 	dir = open_scratch_dir();
 	if (dir < 0)
 		return dir;
@@ -102,10 +105,11 @@ int scratch_remove(struct host *host)
 	return r;
 }
 
-void scratch_clean(void)
+void scratch_clean(uint64_t deadline_us)
 {
 	DIR *dir = opendir(HOST_SCRATCH_DIR);
 	struct dirent *entry;
+	bool is_late = false;
 
 	while (dir && (entry = readdir(dir))) {
 		autoclose int lock = -1;
@@ -113,9 +117,13 @@ void scratch_clean(void)
 		if (entry->d_name[0] == '.')
 			continue;
 		lock = lock_scratch(dirfd(dir), entry->d_name);
-		if (lock >= 0)
-			(void)fs_remove_tree_at(dirfd(dir), entry->d_name);
+		if (lock >= 0 &&
+		    fs_remove_tree_until(dirfd(dir), entry->d_name, deadline_us) == -ETIME)
+			is_late = true;
 	}
+	if (is_late)
+		log_warning("the changes of a machine that was killed take long to remove: what is "
+			    "left of them in " HOST_SCRATCH_DIR " is for `redd clean`");
 	if (dir)
 		(void)closedir(dir);
 }

@@ -16,6 +16,7 @@
 
 #define SECCOMP_IF_USER_NAMESPACE (-1)
 #define SECCOMP_IF_ADMINISTRATOR (-2) /* of a user namespace, or of the host */
+#define SECCOMP_IF_VSOCK (-3)
 
 struct seccomp_gate {
 	const char *name;
@@ -29,8 +30,12 @@ struct seccomp_patch {
 
 #include "host/seccomp_filter.inc.h"
 
-static bool gate_is_open(const struct seccomp_gate *gate, uint64_t caps, bool user_namespace)
+static bool gate_is_open(const struct seccomp_gate *gate, uint64_t caps, unsigned holds)
 {
+	bool user_namespace = holds & SECCOMP_USER_NAMESPACE;
+
+	if (gate->condition == SECCOMP_IF_VSOCK)
+		return holds & SECCOMP_VSOCK;
 	if (gate->condition == SECCOMP_IF_USER_NAMESPACE)
 		return user_namespace;
 	if (gate->condition == SECCOMP_IF_ADMINISTRATOR)
@@ -57,7 +62,7 @@ static void cut_tail(struct seccomp_program *p)
 	p->filter[SECCOMP_TAIL_JUMP].k = SECCOMP_HEAD_LENGTH - 1 - SECCOMP_TAIL_JUMP - 1;
 }
 
-int seccomp_select(uint64_t caps_bounding, bool user_namespace, struct seccomp_program **ret)
+int seccomp_select(uint64_t caps_bounding, unsigned holds, struct seccomp_program **ret)
 {
 	struct seccomp_program *p = malloc(sizeof(*p) + sizeof(seccomp_base));
 
@@ -68,7 +73,7 @@ int seccomp_select(uint64_t caps_bounding, bool user_namespace, struct seccomp_p
 	for (size_t i = 0; i < ARRAY_SIZE(seccomp_patches); i++) {
 		const struct seccomp_patch *patch = &seccomp_patches[i];
 
-		if (gate_is_open(&seccomp_gates[patch->gate], caps_bounding, user_namespace))
+		if (gate_is_open(&seccomp_gates[patch->gate], caps_bounding, holds))
 			p->filter[patch->index].k = SECCOMP_RET_ALLOW;
 	}
 	if (SECCOMP_TAIL_JUMP != 0 && !kernel_has_tail())
@@ -77,7 +82,12 @@ int seccomp_select(uint64_t caps_bounding, bool user_namespace, struct seccomp_p
 	return 0;
 }
 
-char *seccomp_describe(uint64_t caps_bounding, bool user_namespace)
+bool seccomp_leaves_socketcall(void)
+{
+	return SECCOMP_LEAVES_SOCKETCALL;
+}
+
+char *seccomp_describe(uint64_t caps_bounding, unsigned holds)
 {
 	autobuf struct buf line = {};
 	const char *separator = "; open: ";
@@ -85,7 +95,7 @@ char *seccomp_describe(uint64_t caps_bounding, bool user_namespace)
 
 	buf_printf(&line, "allow-list for %s", SECCOMP_ABIS);
 	for (size_t i = 0; i < ARRAY_SIZE(seccomp_gates); i++)
-		if (gate_is_open(&seccomp_gates[i], caps_bounding, user_namespace)) {
+		if (gate_is_open(&seccomp_gates[i], caps_bounding, holds)) {
 			buf_printf(&line, "%s%s", separator, seccomp_gates[i].name);
 			separator = " ";
 		}

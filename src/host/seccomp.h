@@ -6,8 +6,9 @@
  * Some calls wait behind gates, which this opens by what the payload holds: changing the clock with
  * CAP_SYS_TIME, modules with CAP_SYS_MODULE, I/O ports with CAP_SYS_RAWIO, bpf with CAP_BPF,
  * perf_event_open with CAP_PERFMON, syslog with CAP_SYSLOG, acct with CAP_SYS_PACCT, the kernel's
- * keyrings with a user namespace, and mounting with that or CAP_SYS_ADMIN. An open gate replaces
- * one value in the one program; nothing is compiled or stacked at run time.
+ * keyrings with a user namespace, mounting with that or CAP_SYS_ADMIN, and AF_VSOCK, which no
+ * namespace contains, where a setting says so. An open gate replaces one value in the one program;
+ * nothing is compiled or stacked at run time.
  */
 #pragma once
 
@@ -23,14 +24,22 @@ struct seccomp_program {
 	struct sock_filter filter[];
 };
 
+/* What opens gates besides capabilities; bits. */
+enum seccomp_holds {
+	SECCOMP_USER_NAMESPACE = 1 << 0,
+	SECCOMP_VSOCK = 1 << 1,
+};
+
 /*
- * The filter for a payload with this bounding set. 0 or -ENOMEM.
+ * The filter for a payload with this bounding set, which holds that. 0 or -ENOMEM.
  *
  * To be installed in the child with PR_SET_NO_NEW_PRIVS or while it still has CAP_SYS_ADMIN in its
  * user namespace: before the narrow capability set is applied, not behind it. The filter lets
  * capset, prctl, setresuid and execve pass.
  */
-int seccomp_select(uint64_t caps_bounding, bool user_namespace, struct seccomp_program **ret);
+int seccomp_select(uint64_t caps_bounding, unsigned holds, struct seccomp_program **ret);
 
 /* One line for --explain: ABIs and open gates. A new string or NULL. */
-char *seccomp_describe(uint64_t caps_bounding, bool user_namespace);
+char *seccomp_describe(uint64_t caps_bounding, unsigned holds);
+/* An ABI here makes sockets by socketcall(2), so AF_VSOCK can't be kept from its programs. */
+bool seccomp_leaves_socketcall(void);

@@ -327,8 +327,8 @@ static uint32_t store_group(const struct host_facts *facts)
 static void plan_tmpfs(const struct host_facts *facts, struct plan *plan)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_SETUP, .source = "tmpfs",
-		 .data = plan_printf(plan, "mode=%o,uid=%u,gid=%u,size=4m", STORE_MODE,
-				     facts->uid_shift, store_group(facts)),
+		 .data = plan_printf(plan, "mode=%o,uid=%u,gid=%u,size=4m,nr_inodes=64k",
+				     STORE_MODE, facts->uid_shift, store_group(facts)),
 		 .flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .out = PLAN_SLOT_STORE_TREE);
 	plan_attach_host(PLAN_SLOT_STORE_TREE, plan);
 }
@@ -450,7 +450,7 @@ static void store_undo(struct host *host)
 }
 
 /* A root without a profile is that of a machine that ran without one, and was killed. */
-static void store_clean(void)
+static void store_clean(uint64_t deadline_us)
 {
 	DIR *dir = opendir(NIX_ROOTS_DIR);
 	struct dirent *entry;

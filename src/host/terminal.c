@@ -12,6 +12,13 @@
 #include "lib/str.h"
 #include "log/log.h"
 
+/*
+ * Of one devpts. All machines together get kernel.pty.max minus kernel.pty.reserve, 3072 unless the
+ * host says otherwise: a program that opens them in a loop must leave some for other machines. A
+ * machine's root may ask for more, by a remount or a devpts of its own.
+ */
+#define PTYS_MAX "256"
+
 /* A directory as 0, 1 or 2 would be a way out of the root (CVE-2024-21626). */
 static int refuse_directories(void)
 {
@@ -51,8 +58,9 @@ static void terminal_plan(const struct spec *spec, const struct host_facts *fact
 			  struct plan *plan)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_INNER, .source = "devpts",
-		 .data = "mode=0620,ptmxmode=0666,gid=5", .flags = MS_NOSUID | MS_NOEXEC,
-		 .at = PLAN_SLOT_ROOT, .path = "/dev/pts", .out = PLAN_SLOT_PTS);
+		 .data = "mode=0620,ptmxmode=0666,gid=5,max=" PTYS_MAX,
+		 .flags = MS_NOSUID | MS_NOEXEC, .at = PLAN_SLOT_ROOT, .path = "/dev/pts",
+		 .out = PLAN_SLOT_PTS);
 	if (spec->console != SPEC_CONSOLE_PIPE)
 		plan_console(plan);
 }

@@ -12,8 +12,12 @@
  */
 int image_remove(const struct image *image);
 
+/* For commands that have other work, and have done it or are about to. */
+#define IMAGE_CLEAN_SHORT_US UINT64_C(200000)
+
 /*
  * Takes away what removals and machines that were killed have left in the pools: hidden trees, and
- * lock files that nobody holds. Quiet. How many, or -errno.
+ * lock files that nobody holds. A tree that takes longer than `budget_us` (UINT64_MAX: no limit) is
+ * left, smaller, to the next command. Quiet. How many, or -errno.
  */
-int image_clean_leftovers(void);
+int image_clean_leftovers(uint64_t budget_us);

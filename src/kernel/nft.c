@@ -12,7 +12,7 @@
 #define FIRST_CAPACITY 8192
 #define ELEMENTS_PER_MESSAGE 1024 /* the length of an attribute has 16 bits */
 /* What nft(8) writes beside rules and sets for itself; not part of the kernel's interface. */
-#define USERDATA_RULE_COMMENT 0
+#define USERDATA_COMMENT 0 /* of rules and of tables */
 #define USERDATA_SET_KEY_ORDER 0
 #define USERDATA_SET_DATA_ORDER 1
 #define ORDER_NETWORK 2
@@ -153,11 +153,25 @@ int nft_batch_send(int socket, struct nft_batch *batch, int *ret_refused)
 	return r;
 }
 
-void nft_add_table(struct nft_batch *batch, uint8_t family, const char *name, uint32_t flags)
+/* nft(8) keeps its own notes as type, length, value, a byte each. */
+static void put_comment(struct nft_batch *batch, uint16_t type, const char *comment)
+{
+	char userdata[2 + COMMENT_MAX] = {USERDATA_COMMENT};
+	size_t size = strnlen(comment, COMMENT_MAX - 1) + 1;
+
+	userdata[1] = (char)size;
+	memcpy(userdata + 2, comment, size - 1);
+	put(batch, type, userdata, 2 + size);
+}
+
+void nft_add_table(struct nft_batch *batch, uint8_t family, const char *name, uint32_t flags,
+		   const char *comment)
 {
 	begin(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE, family);
 	put_str(batch, NFTA_TABLE_NAME, name);
 	put_u32(batch, NFTA_TABLE_FLAGS, flags);
+	if (comment)
+		put_comment(batch, NFTA_TABLE_USERDATA, comment);
 	end_message(batch);
 }
 
@@ -165,6 +179,14 @@ void nft_delete_table(struct nft_batch *batch, uint8_t family, const char *name)
 {
 	begin(batch, NFT_MSG_DELTABLE, 0, family);
 	put_str(batch, NFTA_TABLE_NAME, name);
+	end_message(batch);
+}
+
+void nft_delete_table_by_handle(struct nft_batch *batch, uint8_t family, uint64_t handle)
+{
+	handle = htobe64(handle);
+	begin(batch, NFT_MSG_DELTABLE, 0, family);
+	put(batch, NFTA_TABLE_HANDLE, &handle, sizeof(handle));
 	end_message(batch);
 }
 
@@ -188,17 +210,6 @@ void nft_add_chain(struct nft_batch *batch, const struct nft_chain *chain)
 	end_message(batch);
 }
 
-/* nft(8) keeps its own notes as type, length, value, a byte each. */
-static void put_comment(struct nft_batch *batch, const char *comment)
-{
-	char userdata[2 + COMMENT_MAX] = {USERDATA_RULE_COMMENT};
-	size_t size = strnlen(comment, COMMENT_MAX - 1) + 1;
-
-	userdata[1] = (char)size;
-	memcpy(userdata + 2, comment, size - 1);
-	put(batch, NFTA_RULE_USERDATA, userdata, 2 + size);
-}
-
 void nft_begin_rule(struct nft_batch *batch, const struct nft_chain *chain, bool append,
 		    const char *comment)
 {
@@ -207,7 +218,7 @@ void nft_begin_rule(struct nft_batch *batch, const struct nft_chain *chain, bool
 	put_str(batch, NFTA_RULE_TABLE, chain->table);
 	put_str(batch, NFTA_RULE_CHAIN, chain->name);
 	if (comment)
-		put_comment(batch, comment);
+		put_comment(batch, NFTA_RULE_USERDATA, comment);
 	batch->expressions = begin_nest(batch, NFTA_RULE_EXPRESSIONS);
 }
 

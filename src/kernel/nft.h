@@ -54,8 +54,18 @@ int nft_batch_send(int socket, struct nft_batch *batch, int *ret_refused);
  */
 int nft_transact(int socket, const void *data, size_t size, uint32_t last, int *ret_refused);
 
-void nft_add_table(struct nft_batch *batch, uint8_t family, const char *name, uint32_t flags);
+/*
+ * Of enum nft_table_flags, since Linux 6.9: the table of an owner (NFT_TABLE_F_OWNER) stays when
+ * the owner's socket is closed, and belongs to nobody then. Kernels without it: -EOPNOTSUPP.
+ */
+#define NFT_TABLE_PERSISTS 0x4U
+
+/* With a comment that nft(8) shows, or NULL. */
+void nft_add_table(struct nft_batch *batch, uint8_t family, const char *name, uint32_t flags,
+		   const char *comment);
 void nft_delete_table(struct nft_batch *batch, uint8_t family, const char *name);
+/* -ENOENT for another one of the same name, which was made meanwhile. */
+void nft_delete_table_by_handle(struct nft_batch *batch, uint8_t family, uint64_t handle);
 void nft_add_chain(struct nft_batch *batch, const struct nft_chain *chain);
 /* At the chain's end (append) or head; with a comment that nft(8) shows, or NULL. */
 void nft_begin_rule(struct nft_batch *batch, const struct nft_chain *chain, bool append,
@@ -104,7 +114,10 @@ struct nft_query {
 /* One object: its family and attributes, which live as long as the call. Non-zero ends the dump. */
 typedef int nft_visit(void *context, uint8_t family, const struct nlattr *attributes, size_t size);
 
-/* type: NFT_MSG_GETCHAIN, _GETRULE, _GETSETELEM. What visit returned, 0, or -errno. */
+/*
+ * type: NFT_MSG_GETTABLE, _GETCHAIN, _GETRULE, _GETSETELEM. What visit returned, 0, or -errno;
+ * -EINTR: the rules changed meanwhile, and what was visited is neither the old nor the new.
+ */
 int nft_list(int socket, int type, const struct nft_query *query, nft_visit *visit, void *context);
 
 /* Attributes by type into ret[count]; absent ones are NULL. */
@@ -119,5 +132,5 @@ const void *nft_data(const struct nlattr *attribute, size_t *ret_size);
 const char *nft_text(const struct nlattr *attribute);
 uint32_t nft_u32(const struct nlattr *attribute);
 uint64_t nft_u64(const struct nlattr *attribute);
-/* The comment in a rule's user data, into the buffer; "" when there is none. */
-void nft_rule_comment(const struct nlattr *userdata, char *ret, size_t size);
+/* The comment in the user data of a rule or table, into the buffer; "" when there is none. */
+void nft_comment(const struct nlattr *userdata, char *ret, size_t size);

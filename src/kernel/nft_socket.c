@@ -13,7 +13,7 @@
 
 #define RECEIVE_SIZE (64 * 1024) /* the kernel fills at most 32 KiB of a listing at once */
 #define NAME_MAX_SIZE 256
-#define USERDATA_RULE_COMMENT 0
+#define USERDATA_COMMENT 0 /* of rules and of tables */
 
 int nft_open(void)
 {
@@ -163,46 +163,65 @@ int nft_has_table(int fd, uint8_t family, const char *name)
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
-/* 1 at the end of the listing, else what `visit` says. */
-static int take_object(const struct nlmsghdr *header, nft_visit *visit, void *context, int *ret)
+struct listing {
+	nft_visit *visit;
+	void *context;
+	int result; /* of `visit`: the rest is read and dropped */
+	bool is_interrupted;
+};
+
+static int error_of(const struct nlmsghdr *header)
+{
+	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(int)))
+		return header->nlmsg_type == NLMSG_DONE ? 0 : -EBADMSG;
+	return ((const struct nlmsgerr *)NLMSG_DATA(header))->error;
+}
+
+static int visit_object(const struct listing *listing, const struct nlmsghdr *header)
 {
 	const struct nfgenmsg *body = NLMSG_DATA(header);
-	size_t size;
+	size_t head = NLMSG_SPACE(sizeof(*body));
 
-	if (header->nlmsg_type == NLMSG_DONE)
-		return 1;
-	if (header->nlmsg_type == NLMSG_ERROR) {
-		*ret = ((const struct nlmsgerr *)NLMSG_DATA(header))->error;
-		return 1;
-	}
-	if (*ret != 0 || header->nlmsg_len < NLMSG_SPACE(sizeof(*body)))
+	if (header->nlmsg_len < head)
 		return 0;
-	size = header->nlmsg_len - NLMSG_SPACE(sizeof(*body));
-	*ret = visit(context, body->nfgen_family,
-		     (const struct nlattr *)((const char *)body + NLMSG_ALIGN(sizeof(*body))),
-		     size);
-	return 0;
+	return listing->visit(listing->context, body->nfgen_family,
+			      (const struct nlattr *)((const char *)header + head),
+			      header->nlmsg_len - head);
+}
+
+/* 1 goes on, 0 the listing is complete, -errno. */
+static int take_objects(struct listing *listing, const char *data, size_t size)
+{
+	const struct nlmsghdr *header = (const struct nlmsghdr *)data;
+
+	for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
+		listing->is_interrupted |= (header->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+		/* A listing that failed half-way ends with the reason, too. */
+		if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
+			return error_of(header);
+		if (listing->result == 0)
+			listing->result = visit_object(listing, header);
+	}
+	return 1;
 }
 
 /* Read to its end also when `visit` has had enough: the socket is used again. */
 int nft_list(int fd, int type, const struct nft_query *query, nft_visit *visit, void *context)
 {
+	struct listing listing = {.visit = visit, .context = context};
 	char data[RECEIVE_SIZE];
-	int result = 0, end = 0, r;
+	int r = send_query(fd, type, NLM_F_DUMP, query);
 
-	r = send_query(fd, type, NLM_F_DUMP, query);
 	if (r < 0)
 		return r;
-	while (!end) {
+	do {
 		ssize_t n = receive(fd, data, sizeof(data), 0);
-		const struct nlmsghdr *header = (const struct nlmsghdr *)data;
 
-		if (n < 0)
-			return (int)n;
-		for (; !end && NLMSG_OK(header, (size_t)n); header = NLMSG_NEXT(header, n))
-			end = take_object(header, visit, context, &result);
-	}
-	return result;
+		r = n < 0 ? (int)n : take_objects(&listing, data, (size_t)n);
+	} while (r > 0);
+	if (r < 0)
+		return r;
+	return listing.is_interrupted ? -EINTR : listing.result;
 }
 
 static const struct nlattr *next_of(const struct nlattr *at, size_t *size)
@@ -285,13 +304,13 @@ uint64_t nft_u64(const struct nlattr *attribute)
 	return be64toh(value);
 }
 
-void nft_rule_comment(const struct nlattr *userdata, char *ret, size_t size)
+void nft_comment(const struct nlattr *userdata, char *ret, size_t size)
 {
 	size_t left;
 	const uint8_t *at = nft_data(userdata, &left);
 
 	ret[0] = '\0';
 	for (; left >= 2 && left >= 2U + at[1]; left -= 2U + at[1], at += 2U + at[1])
-		if (at[0] == USERDATA_RULE_COMMENT)
+		if (at[0] == USERDATA_COMMENT)
 			(void)snprintf(ret, size, "%.*s", at[1], (const char *)at + 2);
 }

@@ -3,6 +3,7 @@
 #include "kernel/rtnl.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -142,6 +143,7 @@ struct asking {
 	rtnl_each_fn each;
 	void *userdata;
 	int error; /* of `each`; the rest of the answer is read and dropped */
+	bool is_interrupted;
 };
 
 /* As NLMSG_NEXT(), for a size that can't go below zero: the last one need not be padded. */
@@ -153,14 +155,21 @@ static const struct nlmsghdr *next_message(const struct nlmsghdr *header, size_t
 	return (const struct nlmsghdr *)((const char *)header + step);
 }
 
+/* A dump that failed half-way ends with the reason; what came before it is not all. */
+static int end_of_dump(const struct nlmsghdr *header)
+{
+	return header->nlmsg_len < NLMSG_LENGTH(sizeof(int)) ? 0 : error_of(header);
+}
+
 /* 1 goes on, 0 the answer is complete, -errno. */
 static int take_messages(struct asking *asking, const char *data, size_t size)
 {
 	const struct nlmsghdr *header = (const struct nlmsghdr *)data;
 
 	for (; NLMSG_OK(header, size); header = next_message(header, &size)) {
+		asking->is_interrupted |= (header->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
 		if (header->nlmsg_type == NLMSG_DONE)
-			return 0;
+			return end_of_dump(header);
 		if (header->nlmsg_type == NLMSG_ERROR)
 			return error_of(header);
 		if (asking->error >= 0)
@@ -169,11 +178,10 @@ static int take_messages(struct asking *asking, const char *data, size_t size)
 	return 1;
 }
 
-int rtnl_ask(int socket, struct rtnl_message *message, rtnl_each_fn each, void *userdata)
+static int ask(int socket, struct rtnl_message *message, struct asking *asking)
 {
 	/* The kernel fills up to 32 KiB when it is given them, which makes few calls of many. */
 	_Alignas(struct nlmsghdr) char answer[RTNL_ANSWER_MAX];
-	struct asking asking = {.each = each, .userdata = userdata};
 	int r = send_message(socket, message);
 
 	if (r < 0)
@@ -181,9 +189,30 @@ int rtnl_ask(int socket, struct rtnl_message *message, rtnl_each_fn each, void *
 	do {
 		ssize_t n = receive(socket, answer, sizeof(answer));
 
-		r = n < 0 ? (int)n : take_messages(&asking, answer, (size_t)n);
+		r = n < 0 ? (int)n : take_messages(asking, answer, (size_t)n);
 	} while (r > 0);
-	return r < 0 ? r : asking.error < 0 ? asking.error : 0;
+	return r < 0 ? r : asking->error < 0 ? asking->error : 0;
+}
+
+int rtnl_ask(int socket, struct rtnl_message *message, rtnl_each_fn each, void *userdata)
+{
+	struct asking asking = {.each = each, .userdata = userdata};
+
+	return ask(socket, message, &asking);
+}
+
+int rtnl_dump(int socket, struct rtnl_message *message, rtnl_each_fn each, rtnl_forget_fn forget,
+	      void *userdata)
+{
+	for (int i = 0; i < RTNL_DUMP_TRIES; i++) {
+		struct asking asking = {.each = each, .userdata = userdata};
+		int r = ask(socket, message, &asking);
+
+		if (r < 0 || !asking.is_interrupted)
+			return r;
+		forget(userdata);
+	}
+	return -EINTR;
 }
 
 static const struct rtattr *find(const struct rtattr *attribute, size_t size, uint16_t type)

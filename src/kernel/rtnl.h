@@ -47,10 +47,20 @@ int rtnl_call(int socket, struct rtnl_message *message);
 /* Of an answer: `header` is valid until the function returns. -errno ends the question. */
 typedef int (*rtnl_each_fn)(const struct nlmsghdr *header, void *userdata);
 /*
- * Sends a question (RTM_GET…, with NLM_F_DUMP for all there are) and calls `each` for every message
- * of the answer. 0, the kernel's -errno, or what `each` returned.
+ * Sends a question about one object (RTM_GET…) and calls `each` for every message of the answer. 0,
+ * the kernel's -errno, or what `each` returned.
  */
 int rtnl_ask(int socket, struct rtnl_message *message, rtnl_each_fn each, void *userdata);
+/* Drops all that `each` was told. */
+typedef void (*rtnl_forget_fn)(void *userdata);
+/*
+ * The same for all objects there are (NLM_F_DUMP). When they changed meanwhile (NLM_F_DUMP_INTR),
+ * some may be missing or told twice: then `forget` is called and the question repeated, at most
+ * RTNL_DUMP_TRIES times in all; -EINTR after the last.
+ */
+#define RTNL_DUMP_TRIES 8
+int rtnl_dump(int socket, struct rtnl_message *message, rtnl_each_fn each, rtnl_forget_fn forget,
+	      void *userdata);
 /* The attribute behind a fixed part of `size` bytes, or NULL. */
 const struct rtattr *rtnl_find(const struct nlmsghdr *header, size_t size, uint16_t type);
 const struct rtattr *rtnl_find_nested(const struct rtattr *nest, uint16_t type);

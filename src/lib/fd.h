@@ -19,6 +19,15 @@ ssize_t fd_receive(int socket, void *data, size_t size, int *fds, size_t max, si
 
 int fd_set_nonblock(int fd, bool on);
 int fd_set_cloexec(int fd, bool on);
+/*
+ * A description of our own of the pipe, fifo or terminal behind `fd`, non-blocking; `mode` as in
+ * open(2). O_NONBLOCK on `fd` itself would also be that of every program that shares it.
+ * -EOPNOTSUPP for anything else: a file opened again would begin at its start, the master of a
+ * terminal would be a new terminal.
+ */
+int fd_reopen_nonblock(int fd, int mode);
+/* Descriptors or memory have run out, for now. `error` is a negative errno. */
+bool fd_is_shortage(int error);
 /* Opens /dev/null on every one of 0, 1, 2 that is closed, so that later opens can't land there. */
 int fd_reserve_stdio(void);
 /* The number of open descriptors of this process, for tests; or -errno. */

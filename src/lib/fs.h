@@ -11,6 +11,12 @@
  */
 int fs_remove_tree_at(int dirfd, const char *name);
 
+/*
+ * The same, but stops with -ETIME at that time (monotonic, in microseconds; UINT64_MAX: never).
+ * What was removed is gone: somebody else can go on.
+ */
+int fs_remove_tree_until(int dirfd, const char *name, uint64_t deadline_us);
+
 /* Sums st_blocks of the tree, each inode with several links once. Bytes on disk. 0 or -errno. */
 int fs_usage_at(int dirfd, const char *name, uint64_t *ret_bytes);
 

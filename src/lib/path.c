@@ -40,6 +40,13 @@ int path_open_in_root(int root_fd, const char *path, int flags)
 	return open_resolved(root_fd, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+static int open_for_making(int root_fd, const char *path, int flags, struct path_making how)
+{
+	return open_resolved(root_fd, path, flags,
+			     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS |
+				     (how.one_mount ? RESOLVE_NO_XDEV : 0));
+}
+
 int path_open_beneath(int dir_fd, const char *path, int flags)
 {
 	return open_resolved(dir_fd, path, flags,
@@ -72,7 +79,7 @@ int path_read_in_root(int root_fd, const char *path, size_t max, char **ret, siz
  * Gives a directory or file just made its mode (the umask took some) and owner. Somebody in the
  * image may have put another one in its place, so one that isn't ours is left alone.
  */
-static int settle_new(int fd, mode_t mode, struct path_owner owner)
+static int settle_new(int fd, mode_t mode, struct path_making how)
 {
 	struct stat st;
 
@@ -82,13 +89,12 @@ static int settle_new(int fd, mode_t mode, struct path_owner owner)
 		return -EEXIST;
 	if ((st.st_mode & 0777) != mode && fchmod(fd, mode | (st.st_mode & S_ISGID)) < 0)
 		return -errno;
-	if ((st.st_uid != owner.uid || st.st_gid != owner.gid) &&
-	    fchown(fd, owner.uid, owner.gid) < 0)
+	if ((st.st_uid != how.uid || st.st_gid != how.gid) && fchown(fd, how.uid, how.gid) < 0)
 		return -errno;
 	return 0;
 }
 
-static int make_dir(int parent_fd, const char *name, struct path_owner owner)
+static int make_dir(int parent_fd, const char *name, struct path_making how)
 {
 	autoclose int fd = -1;
 
@@ -97,26 +103,26 @@ static int make_dir(int parent_fd, const char *name, struct path_owner owner)
 	fd = path_open_beneath(parent_fd, name, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return fd;
-	return settle_new(fd, 0755, owner);
+	return settle_new(fd, 0755, how);
 }
 
 /* The directory `path`, whose last component is `name` in `parent_fd`; made when there is none. */
 static int open_or_make_dir(int root_fd, const char *path, int parent_fd, const char *name,
-			    struct path_owner owner)
+			    struct path_making how)
 {
-	int fd = path_open_in_root(root_fd, path, O_PATH | O_DIRECTORY), r;
+	int fd = open_for_making(root_fd, path, O_PATH | O_DIRECTORY, how), r;
 
 	if (fd != -ENOENT)
 		return fd;
-	r = make_dir(parent_fd, name, owner);
+	r = make_dir(parent_fd, name, how);
 	/* EEXIST: somebody was faster, or a link that leads nowhere, which then is -ENOENT again.
 	 */
 	if (r < 0 && r != -EEXIST)
 		return r;
-	return path_open_in_root(root_fd, path, O_PATH | O_DIRECTORY);
+	return open_for_making(root_fd, path, O_PATH | O_DIRECTORY, how);
 }
 
-int path_make_dir_in_root(int root_fd, const char *path, struct path_owner owner)
+int path_make_dir_in_root(int root_fd, const char *path, struct path_making how)
 {
 	autofree char *walked = path_simplify(path);
 	autoclose int parent = -1;
@@ -125,7 +131,7 @@ int path_make_dir_in_root(int root_fd, const char *path, struct path_owner owner
 
 	if (!walked)
 		return -ENOMEM;
-	fd = path_open_in_root(root_fd, walked, O_PATH | O_DIRECTORY);
+	fd = open_for_making(root_fd, walked, O_PATH | O_DIRECTORY, how);
 	if (fd != -ENOENT || !*walked)
 		return fd;
 	parent = path_open_in_root(root_fd, "/", O_PATH | O_DIRECTORY);
@@ -137,7 +143,7 @@ int path_make_dir_in_root(int root_fd, const char *path, struct path_owner owner
 		end = strchr(name, '/');
 		if (end)
 			*end = '\0';
-		fd = open_or_make_dir(root_fd, walked, parent, name, owner);
+		fd = open_or_make_dir(root_fd, walked, parent, name, how);
 		if (fd < 0 || !end)
 			return fd;
 		*end = '/';
@@ -146,10 +152,10 @@ int path_make_dir_in_root(int root_fd, const char *path, struct path_owner owner
 	}
 }
 
-static int make_file(int root_fd, const char *path, struct path_owner owner)
+static int make_file(int root_fd, const char *path, struct path_making how)
 {
 	char *name;
-	autoclose int parent = path_open_parent_in_root(root_fd, path, true, owner, &name);
+	autoclose int parent = path_open_parent_in_root(root_fd, path, true, how, &name);
 	autoclose int fd = -1;
 
 	if (parent < 0)
@@ -158,20 +164,20 @@ static int make_file(int root_fd, const char *path, struct path_owner owner)
 		    0644);
 	if (fd < 0)
 		return -errno;
-	return settle_new(fd, 0644, owner);
+	return settle_new(fd, 0644, how);
 }
 
-int path_make_file_in_root(int root_fd, const char *path, struct path_owner owner)
+int path_make_file_in_root(int root_fd, const char *path, struct path_making how)
 {
-	autoclose int fd = path_open_in_root(root_fd, path, O_PATH);
+	autoclose int fd = open_for_making(root_fd, path, O_PATH, how);
 	struct stat st;
 
 	if (fd == -ENOENT) {
-		int r = make_file(root_fd, path, owner);
+		int r = make_file(root_fd, path, how);
 
 		if (r < 0 && r != -EEXIST)
 			return r;
-		fd = path_open_in_root(root_fd, path, O_PATH);
+		fd = open_for_making(root_fd, path, O_PATH, how);
 	}
 	if (fd < 0)
 		return take_fd(&fd);
@@ -183,7 +189,7 @@ int path_make_file_in_root(int root_fd, const char *path, struct path_owner owne
 }
 
 int path_open_parent_in_root(int root_fd, const char *path, bool make_parents,
-			     struct path_owner owner, char **ret_name)
+			     struct path_making how, char **ret_name)
 {
 	const char *name = path_last(path);
 	autofree char *parent = NULL;
@@ -194,8 +200,8 @@ int path_open_parent_in_root(int root_fd, const char *path, bool make_parents,
 	parent = name > path ? strndup(path, (size_t)(name - path)) : strdup(".");
 	if (!parent)
 		return -ENOMEM;
-	fd = make_parents ? path_make_dir_in_root(root_fd, parent, owner)
-			  : path_open_in_root(root_fd, parent, O_PATH | O_DIRECTORY);
+	fd = make_parents ? path_make_dir_in_root(root_fd, parent, how)
+			  : open_for_making(root_fd, parent, O_PATH | O_DIRECTORY, how);
 	if (fd >= 0)
 		*ret_name = (char *)name;
 	return fd;

@@ -27,25 +27,27 @@ int path_open_beneath(int dir_fd, const char *path, int flags);
  */
 int path_read_in_root(int root_fd, const char *path, size_t max, char **ret, size_t *ret_size);
 
-/* Who owns what path_make_…() creates. */
-struct path_owner {
+/* Who owns what path_make_…() creates, and where it may be. */
+struct path_making {
 	uint32_t uid;
 	uint32_t gid;
+	bool one_mount; /* only on the mount of root_fd: -EXDEV for a path that leads over another,
+			   whether or not it exists */
 };
 
 /*
  * Opens (O_PATH) the directory `path` inside the root and makes the missing parts with mode 0755
  * and that owner. -ENOTDIR when something else is in the way. A descriptor or -errno.
  */
-int path_make_dir_in_root(int root_fd, const char *path, struct path_owner owner);
+int path_make_dir_in_root(int root_fd, const char *path, struct path_making how);
 /* The same for an (empty) regular file, its parents made as directories; an O_PATH descriptor. */
-int path_make_file_in_root(int root_fd, const char *path, struct path_owner owner);
+int path_make_file_in_root(int root_fd, const char *path, struct path_making how);
 /*
  * Splits path into its parent, opened inside the root (made when `make_parents`), and the last
  * component, a pointer into `path`. -EINVAL for "/", "." or "..". Descriptor O_PATH or -errno.
  */
 int path_open_parent_in_root(int root_fd, const char *path, bool make_parents,
-			     struct path_owner owner, char **ret_name);
+			     struct path_making how, char **ret_name);
 
 /* "/a/b" with no "//", "/./", "/../", no trailing slash, shorter than PATH_MAX. */
 bool path_is_normalized(const char *path);

@@ -18,6 +18,7 @@
 #include "lib/fs.h"
 #include "lib/path.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "lib/tree.h"
 
 /* How often a directory that fills up again during the removal is emptied anew. */
@@ -27,7 +28,15 @@
 
 struct removal {
 	unsigned refills;
+	uint64_t deadline_us;
 };
+
+static int check_time(const struct removal *removal)
+{
+	return removal->deadline_us != UINT64_MAX && time_monotonic_us() > removal->deadline_us
+		       ? -ETIME
+		       : 0;
+}
 
 static int open_in_mount(int dir_fd, const char *name, int flags)
 {
@@ -149,8 +158,11 @@ static bool destroy_subvolume(int dir_fd, const char *name, int fd)
 
 static int enter_dir(void *userdata, int dir_fd, const char *name, int *ret_fd)
 {
-	autoclose int fd = open_dir(dir_fd, name);
+	autoclose int fd = -1;
 
+	if (check_time(userdata) < 0)
+		return -ETIME;
+	fd = open_dir(dir_fd, name);
 	if (fd < 0)
 		return fd;
 	if (is_subvolume(fd) && destroy_subvolume(dir_fd, name, fd))
@@ -161,24 +173,29 @@ static int enter_dir(void *userdata, int dir_fd, const char *name, int *ret_fd)
 
 static int remove_file(void *userdata, int dir_fd, const char *name)
 {
-	return unlink_one(dir_fd, name, 0);
+	int r = check_time(userdata);
+
+	return r < 0 ? r : unlink_one(dir_fd, name, 0);
 }
 
 static int remove_dir(void *userdata, int dir_fd, const char *name)
 {
 	struct removal *removal = userdata;
-	int r = unlink_one(dir_fd, name, AT_REMOVEDIR);
+	int r = check_time(removal);
 
+	if (r < 0)
+		return r;
+	r = unlink_one(dir_fd, name, AT_REMOVEDIR);
 	/* Some file systems skip entries when others are removed during the reading. */
 	if ((r == -ENOTEMPTY || r == -EEXIST) && removal->refills++ < REFILL_RETRIES)
 		return 1;
 	return r;
 }
 
-static int remove_component(int dir_fd, const char *name)
+static int remove_component(int dir_fd, const char *name, uint64_t deadline_us)
 {
 	static const struct tree_visitor visitor = {enter_dir, remove_file, remove_dir};
-	struct removal removal = {};
+	struct removal removal = {.deadline_us = deadline_us};
 	struct stat st;
 
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -188,7 +205,7 @@ static int remove_component(int dir_fd, const char *name)
 	return tree_walk(dir_fd, name, &visitor, &removal);
 }
 
-int fs_remove_tree_at(int dirfd, const char *name)
+int fs_remove_tree_until(int dirfd, const char *name, uint64_t deadline_us)
 {
 	const char *last = path_last(name);
 	autofree char *parent = NULL;
@@ -202,5 +219,10 @@ int fs_remove_tree_at(int dirfd, const char *name)
 	parent_fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent_fd < 0)
 		return -errno;
-	return remove_component(parent_fd, last);
+	return remove_component(parent_fd, last, deadline_us);
+}
+
+int fs_remove_tree_at(int dirfd, const char *name)
+{
+	return fs_remove_tree_until(dirfd, name, UINT64_MAX);
 }

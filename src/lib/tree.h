@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Walks a tree of files by descriptor, depth first, without recursion on the stack and with a
- * bounded number of descriptors at any depth. Quiet. Only for src/lib: others use lib/fs.h.
+ * bounded number of descriptors at any depth. Quiet. lib/fs.h has the walks that are usual; the
+ * cgroups of machines are walked by it too.
  */
 #pragma once
 

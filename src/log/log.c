@@ -54,7 +54,12 @@ static struct iovec iov_of(const char *s)
 	return (struct iovec){.iov_base = (char *)s, .iov_len = strlen(s)};
 }
 
-static void write_stderr(enum log_level level, const char *line)
+static const char *prefix_of(const char *line)
+{
+	return *line == ' ' ? "" : PROGRAM_PREFIX; /* a hint is indented already */
+}
+
+static const char *colour_of(enum log_level level)
 {
 	static const char *const colours[] = {
 		[LOG_LEVEL_ERROR] = "\033[0;1;31m",
@@ -62,14 +67,27 @@ static void write_stderr(enum log_level level, const char *line)
 		[LOG_LEVEL_INFO] = "",
 		[LOG_LEVEL_DEBUG] = "\033[0;2m",
 	};
-	const char *colour = stderr_has_colour() ? colours[level] : "";
-	/* One call, so that lines of several processes don't mix. A hint is indented already. */
+
+	return stderr_has_colour() ? colours[level] : "";
+}
+
+static void write_stderr(enum log_level level, const char *line)
+{
+	const char *colour = colour_of(level);
+	/* One call, so that lines of several processes don't mix. */
 	struct iovec parts[] = {
-		iov_of(*line == ' ' ? "" : PROGRAM_PREFIX), iov_of(colour), iov_of(line),
-		iov_of(*colour ? "\033[0m" : ""),	    iov_of("\n"),
+		iov_of(prefix_of(line)),	  iov_of(colour), iov_of(line),
+		iov_of(*colour ? "\033[0m" : ""), iov_of("\n"),
 	};
 
 	(void)!writev(STDERR_FILENO, parts, ARRAY_SIZE(parts));
+}
+
+char *log_format_stderr(enum log_level level, const char *line)
+{
+	const char *colour = colour_of(level);
+
+	return str_printf("%s%s%s%s\n", prefix_of(line), colour, line, *colour ? "\033[0m" : "");
 }
 
 static void emit(enum log_level level, const char *line)

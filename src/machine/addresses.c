@@ -53,6 +53,12 @@ static void found_done(struct found *found)
 	(void)strv_free(found->v6);
 }
 
+static void forget(void *userdata)
+{
+	found_done(userdata);
+	*(struct found *)userdata = (struct found){};
+}
+
 static int take_address(const struct nlmsghdr *header, void *userdata)
 {
 	const struct ifaddrmsg *message = NLMSG_DATA(header);
@@ -80,7 +86,7 @@ static int ask(int fd, struct found *found)
 	struct rtnl_message question;
 
 	rtnl_begin(&question, RTM_GETADDR, NLM_F_DUMP, &all, sizeof(all));
-	return rtnl_ask(fd, &question, take_address, found);
+	return rtnl_dump(fd, &question, take_address, forget, found);
 }
 
 int machine_get_addresses(const struct machine_state *machine, char ***ret)

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A machine's cgroups from outside. Must never touch a cgroup above the given path, and never
- * signal a pid that it did not just read from a cgroup of the machine. Host side of clone().
+ * Finding a machine's cgroups from outside, and entering them; their end is in cgroups_end.c. Must
+ * never touch a cgroup above the given path. Host side of clone().
  */
 #include "machine/cgroups.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,11 +20,8 @@
 #include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/str.h"
-#include "lib/time.h"
 
 #define PROCS_MAX_BYTES (4 * 1024 * 1024)
-#define KILL_TIMEOUT_US (5 * USEC_PER_SEC)
-#define DEPTH_MAX 64
 
 /* Where nearly all hosts show it: alone, and beside v1 hierarchies. Others are looked for. */
 static const char *const usual_places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -57,14 +52,18 @@ static void unescape_octal(char *s)
 	*to = '\0';
 }
 
-/* "31 23 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu": the mount point of such a line. */
-static char *mount_point(char *line, const char *type)
+/*
+ * "31 23 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu": the mount point of such a line, and
+ * the options of its file system, which name the controllers.
+ */
+static char *mount_point(char *line, const char *type, const char **ret_options)
 {
 	char *kind = strstr(line, " - "), *saved = NULL, *word;
 	const char *rest = kind ? str_after_prefix(kind + strlen(" - "), type) : NULL;
 
 	if (!rest || *rest != ' ')
 		return NULL;
+	*ret_options = strrchr(rest, ' ') + 1;
 	*kind = '\0';
 	word = strtok_r(line, " ", &saved);
 	for (int i = 0; word && i < 4; i++) {
@@ -78,9 +77,10 @@ static char *mount_point(char *line, const char *type)
 	return word;
 }
 
+typedef int (*mount_fn)(const char *path, const char *options, void *userdata);
+
 /* Calls fn with each mount point of the type; a negative return ends it. */
-static int for_each_mount(const char *type, int (*fn)(const char *path, void *userdata),
-			  void *userdata)
+static int for_each_mount(const char *type, mount_fn fn, void *userdata)
 {
 	autofree char *text = NULL;
 	char *line, *saved = NULL;
@@ -88,14 +88,15 @@ static int for_each_mount(const char *type, int (*fn)(const char *path, void *us
 
 	for (line = r < 0 ? NULL : strtok_r(text, "\n", &saved); line && r >= 0;
 	     line = strtok_r(NULL, "\n", &saved)) {
-		char *point = mount_point(line, type);
+		const char *options;
+		char *point = mount_point(line, type, &options);
 
-		r = point ? fn(point, userdata) : 0;
+		r = point ? fn(point, options, userdata) : 0;
 	}
 	return r;
 }
 
-static int take_first(const char *path, void *userdata)
+static int take_first(const char *path, const char *options, void *userdata)
 {
 	int *ret = userdata;
 
@@ -119,14 +120,14 @@ static int open_mounted(void)
  * Only where nobody has mounted it: mounting it anew sets the flags of all its mounts, and takes
  * 10 ms and more.
  */
-static int mount_private(void)
+static int mount_private(const char *type, const char *option)
 {
-	autoclose int fs = sys_fsopen("cgroup2", FSOPEN_CLOEXEC);
+	autoclose int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
 	int r;
 
 	if (fs < 0)
 		return fs;
-	r = sys_fsconfig(fs, FSCONFIG_SET_FLAG, "nsdelegate", NULL, 0);
+	r = sys_fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
 	if (r >= 0)
 		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 	if (r < 0)
@@ -138,7 +139,7 @@ int cgroups_open_unified(void)
 {
 	int fd = open_mounted();
 
-	return fd >= 0 ? fd : mount_private();
+	return fd >= 0 ? fd : mount_private("cgroup2", "nsdelegate");
 }
 
 struct v1_call {
@@ -146,7 +147,7 @@ struct v1_call {
 	void *userdata;
 };
 
-static int call_v1(const char *path, void *userdata)
+static int call_v1(const char *path, const char *options, void *userdata)
 {
 	const struct v1_call *call = userdata;
 	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -154,14 +155,72 @@ static int call_v1(const char *path, void *userdata)
 	return fd < 0 ? 0 : call->fn(fd, call->userdata);
 }
 
+/* "pids\t8\t3\t1": the hierarchy of the controller has that number; 0 is cgroup2's. */
+static bool is_bound_to_v1(const char *controller)
+{
+	autofree char *text = NULL;
+	char *line, *saved = NULL;
+
+	if (io_read_file_at(AT_FDCWD, "/proc/cgroups", PROCS_MAX_BYTES, &text, NULL) < 0)
+		return false;
+	for (line = strtok_r(text, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved)) {
+		const char *rest = str_after_prefix(line, controller);
+
+		if (rest && *rest == '\t')
+			return strtoul(rest + 1, NULL, 10) != 0;
+	}
+	return false;
+}
+
+struct v1_search {
+	const char *controller;
+	int fd;
+};
+
+static int take_v1(const char *path, const char *options, void *userdata)
+{
+	struct v1_search *search = userdata;
+	autostrv char **words = NULL;
+	int r = search->fd >= 0 ? 0 : strv_split(options, ",", &words);
+
+	if (r >= 0 && strv_contains(words, search->controller))
+		search->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return r;
+}
+
+/* *ret_is_shown: somebody has mounted it here. */
+static int open_v1(const char *controller, bool *ret_is_shown)
+{
+	struct v1_search search = {.controller = controller, .fd = -ENOENT};
+	int r = for_each_mount("cgroup", take_v1, &search);
+
+	*ret_is_shown = search.fd >= 0;
+	if (r < 0 || search.fd >= 0)
+		return r < 0 ? r : search.fd;
+	/* Never one that is cgroup2's: a mount would take it from there. */
+	return is_bound_to_v1(controller) ? mount_private("cgroup", controller) : -ENOENT;
+}
+
+int cgroups_open_v1(const char *controller)
+{
+	bool is_shown;
+
+	return open_v1(controller, &is_shown);
+}
+
 int cgroups_for_each_v1(cgroups_v1_fn fn, void *userdata)
 {
 	struct v1_call call = {.fn = fn, .userdata = userdata};
+	bool is_shown = true;
+	autoclose int hidden = -1;
+	int r = for_each_mount("cgroup", call_v1, &call);
 
-	return for_each_mount("cgroup", call_v1, &call);
+	/* The one that machines are put into whether or not it is shown here. */
+	hidden = r < 0 ? -1 : open_v1("pids", &is_shown);
+	return r >= 0 && hidden >= 0 && !is_shown ? fn(hidden, userdata) : r;
 }
 
-static int open_below(int root_fd, const char *path)
+int cgroups_open_below(int root_fd, const char *path)
 {
 	while (*path == '/')
 		path++;
@@ -177,7 +236,7 @@ int cgroups_open_enter(const char *path)
 
 	if (root < 0)
 		return root;
-	machine = open_below(root, path);
+	machine = cgroups_open_below(root, path);
 	if (machine < 0)
 		return machine;
 	if (mkdirat(machine, "enter", 0755) < 0 && errno != EEXIST)
@@ -186,43 +245,67 @@ int cgroups_open_enter(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-struct joining {
+struct tasks {
 	const char *path;
-	char pid[16];
+	int *fds;
+	size_t count, max;
 };
 
-static int join_v1(int root_fd, void *userdata)
+static int open_tasks(int root_fd, void *userdata)
 {
-	const struct joining *joining = userdata;
-	autoclose int fd = open_below(root_fd, joining->path);
+	struct tasks *tasks = userdata;
+	autoclose int dir = cgroups_open_below(root_fd, tasks->path);
+	int fd;
 
-	if (fd == -ENOENT)
-		return 0;
-	return fd < 0 ? fd : io_write_file_at(fd, "cgroup.procs", joining->pid);
+	if (dir < 0)
+		return dir == -ENOENT ? 0 : dir;
+	if (tasks->count == tasks->max)
+		return -E2BIG;
+	fd = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	tasks->fds[tasks->count++] = fd;
+	return 0;
 }
 
-int cgroups_join_v1(const char *path, pid_t pid)
+int cgroups_open_v1_tasks(const char *path, int *ret_fds, size_t max)
 {
-	struct joining joining = {.path = path};
+	struct tasks tasks = {.path = path, .fds = ret_fds, .max = max};
+	int r = cgroups_for_each_v1(open_tasks, &tasks);
 
-	(void)snprintf(joining.pid, sizeof(joining.pid), "%d", pid);
-	return cgroups_for_each_v1(join_v1, &joining);
+	while (r < 0 && tasks.count > 0)
+		(void)close(ret_fds[--tasks.count]);
+	return r < 0 ? r : (int)tasks.count;
 }
 
 int cgroups_open(const char *path)
 {
 	autoclose int root = cgroups_open_unified();
 
-	return root < 0 ? root : open_below(root, path);
+	return root < 0 ? root : cgroups_open_below(root, path);
 }
 
 int cgroups_read_pids(int cgroup_fd, pid_t **ret, size_t *ret_count)
+{
+	autoclose int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return cgroups_read_procs(fd, ret, ret_count);
+	/* One that was just removed. */
+	if (errno != ENODEV)
+		return -errno;
+	*ret = calloc(1, sizeof(**ret));
+	*ret_count = 0;
+	return *ret ? 0 : -ENOMEM;
+}
+
+int cgroups_read_procs(int procs_fd, pid_t **ret, size_t *ret_count)
 {
 	autofree pid_t *pids = NULL;
 	autofree char *text = NULL;
 	char *line, *saved = NULL;
 	size_t count = 0, size;
-	int r = io_read_file_at(cgroup_fd, "cgroup.procs", PROCS_MAX_BYTES, &text, &size);
+	int r = io_read_fd(procs_fd, PROCS_MAX_BYTES, &text, &size);
 
 	/* A threaded cgroup lists no processes, and one that was just removed none any more. */
 	if (r == -ENODEV || r == -EOPNOTSUPP)
@@ -238,151 +321,4 @@ int cgroups_read_pids(int cgroup_fd, pid_t **ret, size_t *ret_count)
 	*ret = take_ptr(pids);
 	*ret_count = count;
 	return 0;
-}
-
-/* Listed, opened, and still in the cgroup: else the pid may be another process by now (X08). */
-static int signal_listed(int cgroup_fd, int signal)
-{
-	autofree pid_t *pids = NULL, *again = NULL;
-	autofree int *pidfds = NULL;
-	size_t count, count_again;
-	int r = cgroups_read_pids(cgroup_fd, &pids, &count);
-
-	if (r < 0)
-		return r;
-	pidfds = calloc(count + 1, sizeof(*pidfds));
-	if (!pidfds)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		pidfds[i] = pids[i] > 1 ? sys_pidfd_open(pids[i], 0) : -1;
-	r = cgroups_read_pids(cgroup_fd, &again, &count_again);
-	for (size_t i = 0; i < count; i++) {
-		for (size_t k = 0; r >= 0 && pidfds[i] >= 0 && k < count_again; k++) {
-			if (again[k] == pids[i])
-				(void)sys_pidfd_send_signal(pidfds[i], signal);
-		}
-		cleanup_close(&pidfds[i]);
-	}
-	return r;
-}
-
-static int signal_tree(int cgroup_fd, int signal, unsigned depth)
-{
-	struct dirent *entry;
-	DIR *dir;
-	int r = signal_listed(cgroup_fd, signal);
-
-	dir = r < 0 ? NULL : fdopendir(dup(cgroup_fd));
-	while (dir && depth < DEPTH_MAX && (entry = readdir(dir))) {
-		autoclose int child = -1;
-
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		child = openat(cgroup_fd, entry->d_name,
-			       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (child >= 0)
-			(void)signal_tree(child, signal, depth + 1);
-	}
-	if (dir)
-		(void)closedir(dir);
-	return r;
-}
-
-int cgroups_signal(const char *path, int signal)
-{
-	autoclose int fd = cgroups_open(path);
-
-	return fd < 0 ? fd : signal_tree(fd, signal, 0);
-}
-
-static int remove_one(int parent_fd, const char *name, bool unified)
-{
-	uint64_t end = time_monotonic_us() + KILL_TIMEOUT_US;
-
-	for (;;) {
-		autoclose int fd = -1;
-
-		if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-			return 0;
-		if (errno != EBUSY)
-			return -errno;
-		if (time_monotonic_us() > end)
-			return -EBUSY;
-		fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0)
-			return errno == ENOENT ? 0 : -errno;
-		if (!unified || io_write_file_at(fd, "cgroup.kill", "1") < 0)
-			(void)signal_listed(fd, SIGKILL);
-		(void)poll(NULL, 0, 2);
-	}
-}
-
-/* Children first. cgroup names are made by the guest: they are only ever used below their parent.*/
-static int remove_tree(int parent_fd, const char *name, bool unified, unsigned depth)
-{
-	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *entry;
-	DIR *dir;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (unified)
-		(void)io_write_file_at(fd, "cgroup.kill", "1");
-	dir = fdopendir(fd);
-	if (!dir) {
-		(void)close(fd);
-		return -ENOMEM;
-	}
-	while (depth < DEPTH_MAX && (entry = readdir(dir))) {
-		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			(void)remove_tree(dirfd(dir), entry->d_name, unified, depth + 1);
-	}
-	(void)closedir(dir);
-	return remove_one(parent_fd, name, unified);
-}
-
-struct removal {
-	const char *path;
-	bool unified;
-	int result;
-};
-
-static int remove_below(int root_fd, void *userdata)
-{
-	struct removal *removal = userdata;
-	autofree char *path = strdup(removal->path);
-	autoclose int parent = -1;
-	char *name;
-	int r;
-
-	if (!path)
-		return -ENOMEM;
-	name = strrchr(path, '/');
-	if (!name || name == path || !path_name_is_valid(name + 1))
-		return -EINVAL;
-	*name++ = '\0';
-	parent = open_below(root_fd, path);
-	if (parent == -ENOENT)
-		return 0;
-	r = parent < 0 ? parent : remove_tree(parent, name, removal->unified, 0);
-	if (r < 0)
-		removal->result = r;
-	return 0;
-}
-
-int cgroups_remove(const char *path)
-{
-	struct removal removal = {.path = path, .unified = true};
-	autoclose int root = cgroups_open_unified();
-	int r;
-
-	/* The unified tree first: its cgroup.kill ends also what the others list. */
-	if (root >= 0) {
-		r = remove_below(root, &removal);
-		if (r < 0)
-			return r;
-	}
-	removal.unified = false;
-	r = cgroups_for_each_v1(remove_below, &removal);
-	return r < 0 ? r : removal.result;
 }

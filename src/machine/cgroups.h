@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -15,22 +16,46 @@
  */
 int cgroups_open_unified(void);
 
-/* Calls fn with the root directory of every mounted v1 hierarchy; a negative return ends it. */
+/*
+ * Calls fn with the root directory of every v1 hierarchy that is mounted, and of that of the pids
+ * controller; a negative return ends it.
+ */
 typedef int (*cgroups_v1_fn)(int root_fd, void *userdata);
 int cgroups_for_each_v1(cgroups_v1_fn fn, void *userdata);
 
+/*
+ * The root directory of the v1 hierarchy that has this controller: where the host shows it, else by
+ * a mount of our own. -ENOENT when none has it.
+ */
+int cgroups_open_v1(const char *controller);
+
+/* Opens PATH below a hierarchy's root, never the root itself. Both parts of cgroups use it. */
+int cgroups_open_below(int root_fd, const char *path);
 /* Opens PATH of the cgroup2 tree for reading. */
 int cgroups_open(const char *path);
 /* The processes directly in a cgroup; 0 is one of another pid namespace. The caller frees. */
 int cgroups_read_pids(int cgroup_fd, pid_t **ret, size_t *ret_count);
-/* Sends a signal to each process in PATH of the cgroup2 tree and below. 0, -ENOENT. */
-int cgroups_signal(const char *path, int signal);
+/* The same from its file cgroup.procs, for who may have no descriptor for that by then. */
+int cgroups_read_procs(int procs_fd, pid_t **ret, size_t *ret_count);
+/*
+ * Sends a signal to each process directly in a cgroup, however many there are. 0, or the first
+ * failure but that one has ended; the others get theirs all the same.
+ */
+int cgroups_signal_listed(int cgroup_fd, int signal);
+/* The same for a cgroup of the cgroup2 tree and all below. SIGKILL reaches frozen ones. */
+int cgroups_signal(int cgroup_fd, int signal);
 
 /* Opens (makes) the cgroup2 leaf PATH/enter where entering processes are born. */
 int cgroups_open_enter(const char *path);
-/* Moves a process of the caller's into PATH of every v1 hierarchy that has it. */
-int cgroups_join_v1(const char *path, pid_t pid);
+/*
+ * Opens `tasks` of PATH in every v1 hierarchy that has it, for writing: "0" moves who writes.
+ * Returns how many, at most `max`, or -errno; the caller closes them.
+ */
+int cgroups_open_v1_tasks(const char *path, int *ret_fds, size_t max);
 
-/* Kills what is left in PATH (by cgroup.kill) and removes it with all below, in all hierarchies.
- * 0 also when there was nothing; -EBUSY when processes would not end. */
-int cgroups_remove(const char *path);
+/*
+ * Kills what is left in PATH (by cgroup.kill) and removes it with all below, in all hierarchies,
+ * within one time for everything; even with none, all is killed, and begun. 0 also when there was
+ * nothing; -EBUSY when something is left.
+ */
+int cgroups_remove(const char *path, uint64_t timeout_us);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * After a supervisor that died: its cgroups, published name, files and directory. A name stays
- * claimable all the time: everything happens under the machine's own lock. Must never touch what
- * belongs to a live machine. Host side of clone().
+ * After a supervisor that died: what outlived it is ended; its cgroups, published name, files and
+ * directory are removed. A name stays claimable all the time: everything happens under the
+ * machine's own lock. Must never touch what belongs to a live machine. Host side of clone().
  */
 #include "machine/clean.h"
 
@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -20,12 +22,14 @@
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "machine/cgroups.h"
+#include "machine/leader.h"
 #include "machine/registry.h"
 #include "net/names.h"
 
-/* Directories on their way in or out. No machine can have such a name. */
 #define REMOVE_TRIES 10
+/* Directories on their way in or out. No machine can have such a name. */
 #define HIDDEN_PREFIX ".#"
 
 static const char *const left_behind[] = {"control", "state", "root"};
@@ -41,18 +45,46 @@ static bool is_machine_cgroup(const char *path, const char *name)
 	       (str_has_suffix(path, own) || str_has_suffix(path, service));
 }
 
-int machine_clean_locked(int dir_fd, const char *name)
+/*
+ * A PID 1 may ask not to be killed with its parent. It can neither leave its cgroup, but where
+ * there is none, nor end without all that is in its pid namespace. 0, or -EBUSY: it doesn't end.
+ */
+static int end_leader(const struct machine_state *state, uint64_t timeout_us)
+{
+	autoleader struct leader leader = {};
+	struct pollfd end;
+
+	if (state->leader <= 1 || leader_open(state, &leader) < 0)
+		return 0;
+	(void)sys_pidfd_send_signal(leader.pidfd, SIGKILL);
+	end = (struct pollfd){.fd = leader.pidfd, .events = POLLIN};
+	return poll(&end, 1, (int)MIN(timeout_us / USEC_PER_MSEC, (uint64_t)INT_MAX)) > 0 ? 0
+											  : -EBUSY;
+}
+
+static int end_machine(const struct machine_state *state, const char *name, uint64_t timeout_us)
+{
+	autofree char *cgroup = str_printf("/redd/%s", name);
+	int r = cgroup ? end_leader(state, timeout_us / 3) : -ENOMEM;
+	int r2;
+
+	if (r == -ENOMEM)
+		return r;
+	if (state->cgroup && !streq(state->cgroup, cgroup) &&
+	    is_machine_cgroup(state->cgroup, name))
+		(void)cgroups_remove(state->cgroup, timeout_us / 3);
+	r2 = cgroups_remove(cgroup, timeout_us / 3);
+	return r2 < 0 ? r2 : r;
+}
+
+int machine_clean_locked(int dir_fd, const char *name, uint64_t timeout_us)
 {
 	automachine struct machine_state state = {};
-	autofree char *cgroup = str_printf("/redd/%s", name);
-	int r;
+	int r = machine_state_read(dir_fd, &state);
 
-	if (!cgroup)
-		return -ENOMEM;
-	if (machine_state_read(dir_fd, &state) >= 0 && state.cgroup &&
-	    !streq(state.cgroup, cgroup) && is_machine_cgroup(state.cgroup, name))
-		(void)cgroups_remove(state.cgroup);
-	r = cgroups_remove(cgroup);
+	if (r == -ENOMEM)
+		return r;
+	r = end_machine(&state, name, timeout_us);
 	if (r < 0)
 		return r;
 	net_names_clean(name);
@@ -108,7 +140,7 @@ int machine_remove_locked(int registry_fd, const char *name)
 }
 
 /* 1 removed, 0 alive or gone by itself, -errno. */
-static int clean_entry(int registry_fd, const char *entry)
+static int clean_entry(int registry_fd, const char *entry, uint64_t timeout_us)
 {
 	bool removed = str_after_prefix(entry, HIDDEN_PREFIX) != NULL;
 	autoclose int dir = -1, lock = -1;
@@ -125,30 +157,75 @@ static int clean_entry(int registry_fd, const char *entry)
 		return lock == -EBUSY || lock == -ENOENT ? 0 : lock;
 	if (fstat(lock, &st) < 0 || st.st_nlink == 0)
 		return 0; /* its supervisor released it while we waited for the lock */
-	r = removed ? 0 : machine_clean_locked(dir, entry);
+	r = removed ? 0 : machine_clean_locked(dir, entry, timeout_us);
 	if (r >= 0)
 		r = removed ? fs_remove_tree_at(registry_fd, entry)
 			    : machine_remove_locked(registry_fd, entry);
 	return r < 0 && r != -ENOENT ? r : 1;
 }
 
-int machine_clean_dead(void)
+static int list_entries(int fd, char ***ret)
 {
+	DIR *dir = fdopendir(fcntl(fd, F_DUPFD_CLOEXEC, 3));
 	struct dirent *entry;
-	int r, count = 0, error = 0;
-	DIR *dir = opendir(MACHINE_RUN_DIR);
+	int r = 0;
 
 	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(dir))) {
-		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
-			continue;
-		r = clean_entry(dirfd(dir), entry->d_name);
-		if (r < 0)
-			error = r;
-		else
-			count += r;
-	}
+		return -errno;
+	while (r >= 0 && (entry = readdir(dir)))
+		if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
+			r = strv_add(ret, entry->d_name);
 	(void)closedir(dir);
-	return error < 0 ? error : count;
+	return r;
+}
+
+/* What is left of the time is shared by those who are left: none keeps it from the others. */
+static uint64_t fair_share(uint64_t deadline_us, size_t entries)
+{
+	uint64_t now = time_monotonic_us();
+
+	return now < deadline_us ? (deadline_us - now) / entries : 0;
+}
+
+void machine_leftovers_done(struct machine_leftovers *left)
+{
+	left->names = strv_free(left->names);
+}
+
+/* How many are removed: 1 or 0. */
+static int clean_or_note(int fd, const char *entry, uint64_t timeout_us,
+			 struct machine_leftovers *left)
+{
+	int r = clean_entry(fd, entry, timeout_us);
+
+	if (r >= 0)
+		return r;
+	left->error = r;
+	return strv_add(&left->names, entry);
+}
+
+int machine_clean_dead(uint64_t timeout_us, struct machine_leftovers *ret_left)
+{
+	autocall(machine_leftovers_done) struct machine_leftovers left = {};
+	uint64_t deadline_us = time_monotonic_us() + timeout_us;
+	autoclose int fd = open(MACHINE_RUN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autostrv char **entries = NULL;
+	int r, count = 0;
+	size_t n;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = list_entries(fd, &entries);
+	n = strv_length(entries);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = clean_or_note(fd, entries[i], fair_share(deadline_us, n - i), &left);
+		count += r > 0;
+	}
+	if (r < 0)
+		return r;
+	if (ret_left) {
+		*ret_left = left;
+		left = (struct machine_leftovers){};
+	}
+	return count;
 }

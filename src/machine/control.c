@@ -12,31 +12,35 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "kernel/sys.h"
 #include "lib/fd.h"
 #include "lib/io.h"
 #include "lib/str.h"
-#include "machine/registry.h"
 
 #define JSON_DEPTH_MAX 16
 
-int control_connect(const char *machine)
+int control_connect(int machine_dir)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	autoclose int fd = -1;
-	int length;
+	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (!machine_name_is_safe(machine))
-		return -ESRCH;
-	length = snprintf(address.sun_path, sizeof(address.sun_path), MACHINE_RUN_DIR "/%s/control",
-			  machine);
-	if (length < 0 || (size_t)length >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control",
+		       machine_dir);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return errno == ENOENT || errno == ECONNREFUSED ? -ESRCH : -errno;
 	return take_fd(&fd);
+}
+
+int control_open_server(int socket)
+{
+	struct ucred peer = {};
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	return peer.pid > 1 ? sys_pidfd_open(peer.pid, 0) : -ESRCH;
 }
 
 static void json_put(struct json_object **object)

@@ -15,8 +15,9 @@
  *   AddPort(port: string)             forwards one more, until the machine ends
  *   RemovePort(port: string)          the very same; connections by the proxy are ended
  * Errors: org.varlink.service.MethodNotFound, .InvalidParameter, io.redd.Machine.NotAvailable;
- * of AddPort io.redd.Machine.PortTaken(reason: string, owner: string) and
- * io.redd.Machine.PortFailed(reason: string); of RemovePort io.redd.Machine.NoSuchPort().
+ * of AddPort io.redd.Machine.PortTaken(reason: string, port: string, owner: ?string), where the
+ * owner is told if it is a machine that forwards the port, and else is for the caller to search
+ * for, and io.redd.Machine.PortFailed(reason: string); of RemovePort io.redd.Machine.NoSuchPort().
  * Replies to PowerOff, Reboot and Terminate come at once; the end of the machine is the end of the
  * supervisor's lock. Only root may connect (the directory is 0700 and SO_PEERCRED is checked).
  * Frames over CONTROL_MESSAGE_MAX bytes end the connection.
@@ -31,8 +32,13 @@ struct json_object;
 #define CONTROL_MESSAGE_MAX 65536
 #define CONTROL_INTERFACE "io.redd.Machine"
 
-/* Client side. A connected socket, -ESRCH when the machine has no supervisor, or -errno. Quiet. */
-int control_connect(const char *machine);
+/*
+ * Client side. A socket that is connected to the supervisor of this directory (machine_open()), and
+ * to no other. -ESRCH when it does not listen: not yet, or not any more. Or -errno. Quiet.
+ */
+int control_connect(int machine_dir);
+/* A pidfd of who listens at the other end, or -errno; its lock must be looked at afterwards. */
+int control_open_server(int socket);
 /* One call, one reply. `method` is "PowerOff" or a full name ("org.varlink.service.GetInfo");
  * AttachConsole gets its "upgrade". The call blocks until the reply. `parameters` may be NULL
  * (borrowed). *ret_reply is the reply's parameters (json_object_put). -EREMOTE for a Varlink error,

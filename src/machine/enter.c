@@ -26,6 +26,7 @@
 #include "machine/cgroups.h"
 #include "machine/enter_child.h"
 #include "machine/leader.h"
+#include "machine/oom.h"
 #include "machine/registry.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -33,8 +34,12 @@
 #define PATH_NIXOS "/run/wrappers/bin:/run/current-system/sw/bin"
 #define NOFILE_SOFT 1024
 
+/* How often a caller looks that the waiter could not tell. */
+#define LOOK_AGAIN_NS (100 * 1000 * 1000)
+
 struct entering {
 	struct enter_job job;
+	struct enter_job *packed;
 	struct leader leader;
 	struct userdb_user user;
 	char *path;
@@ -44,6 +49,7 @@ struct entering {
 
 static void entering_done(struct entering *e)
 {
+	enter_job_free(e->packed);
 	leader_close(&e->leader);
 	userdb_user_done(&e->user);
 	free(e->path);
@@ -52,6 +58,8 @@ static void entering_done(struct entering *e)
 	(void)strv_free(e->environment);
 	cleanup_close(&e->root_fd);
 	cleanup_close(&e->cgroup_fd);
+	while (e->job.v1_count > 0)
+		cleanup_close(&e->job.v1_tasks[--e->job.v1_count]);
 }
 
 int machine_read_confinement(const struct machine_state *machine, uint64_t *ret_caps_bounding,
@@ -154,13 +162,20 @@ static int make_command(struct entering *e, const struct enter_request *request)
 static int read_limits(struct entering *e)
 {
 	struct rlimit *limits = e->job.limits;
+	int r = leader_read_limits(&e->leader, limits);
 
-	for (int i = 0; i < RLIM_NLIMITS; i++) {
-		if (prlimit(e->leader.pid, i, NULL, &limits[i]) < 0)
-			return -errno;
-	}
+	if (r < 0)
+		return r;
 	limits[RLIMIT_NOFILE].rlim_cur = MIN(limits[RLIMIT_NOFILE].rlim_max, (rlim_t)NOFILE_SOFT);
 	return 0;
+}
+
+/* As the supervisor gave it to PID 1, which may have changed its own since. */
+static void find_oom_score(struct entering *e, const struct machine_state *machine)
+{
+	int score = oom_score_of_machine(oom_score_of(machine->supervisor));
+
+	oom_score_format(score, e->job.oom_score);
 }
 
 static int read_leader(struct entering *e, const struct machine_state *machine)
@@ -178,6 +193,7 @@ static int read_leader(struct entering *e, const struct machine_state *machine)
 		r = read_limits(e);
 	if (r < 0)
 		return r;
+	find_oom_score(e, machine);
 	e->job.pidfd = e->leader.pidfd;
 	e->job.caps_bounding = confinement.caps_bounding;
 	e->job.no_new_privileges = confinement.no_new_privileges;
@@ -192,15 +208,18 @@ static int read_leader(struct entering *e, const struct machine_state *machine)
 /* Only in a cgroup below the machine's does its device filter hold. */
 static int open_cgroup(struct entering *e, const struct machine_state *machine)
 {
-	int fd;
+	int fd, count;
 
 	if (!machine->cgroup)
 		return 0;
 	fd = cgroups_open_enter(machine->cgroup);
-	if (fd < 0)
-		return fd == -ENODEV || fd == -ENOSYS ? 0 : fd;
+	if (fd < 0 && fd != -ENODEV && fd != -ENOSYS)
+		return fd;
 	e->cgroup_fd = fd;
-	return 0;
+	/* The v1 hierarchies know no birth in a cgroup. */
+	count = cgroups_open_v1_tasks(machine->cgroup, e->job.v1_tasks, ENTER_V1_MAX);
+	e->job.v1_count = count < 0 ? 0 : (size_t)count;
+	return count < 0 ? count : 0;
 }
 
 /* A directory as 0, 1 or 2 would be a way out of the root. */
@@ -218,17 +237,23 @@ static int check_stdio(const struct enter_request *request)
 	return 0;
 }
 
-/* The pty belongs to its user, as login would make it. */
-static void give_terminal(const struct entering *e, const struct machine_state *machine)
+/*
+ * As login makes a terminal the user's. Of a pipe it lets programs open /dev/stdout and its like:
+ * it would be of an id that the machine doesn't know.
+ */
+static void give_stdio(const struct entering *e, const struct machine_state *machine,
+		       const struct enter_request *request)
 {
 	uint32_t uid = e->user.uid;
 
-	if (!e->job.new_session || (machine->uid_range > 0 && uid >= machine->uid_range))
+	if (machine->uid_range > 0 && uid >= machine->uid_range)
 		return;
 	if (machine->uid_range > 0)
 		uid += machine->uid_shift;
-	if (fchown(e->job.stdio[0], uid, (gid_t)-1) < 0)
-		log_debug("the terminal stays root's: %s", strerror(errno));
+	for (int i = 0; i < 3; i++) {
+		if (request->own_stdio[i] && fchown(request->stdio[i], uid, (gid_t)-1) < 0)
+			log_debug("standard descriptor %d stays root's: %s", i, strerror(errno));
+	}
 }
 
 static int prepare(struct entering *e, const struct machine_state *machine,
@@ -259,8 +284,9 @@ static int prepare(struct entering *e, const struct machine_state *machine,
 		return log_oom();
 	memcpy(job->stdio, request->stdio, sizeof(job->stdio));
 	job->new_session = request->new_session;
-	job->kill_with_caller = request->kill_with_caller;
-	job->seccomp = request->seccomp;
+	if (request->seccomp)
+		job->seccomp = *request->seccomp;
+	job->scoped = machine->scoped;
 	job->uid = e->user.uid;
 	job->gid = e->user.gid;
 	job->groups = e->user.groups;
@@ -273,8 +299,8 @@ static int prepare(struct entering *e, const struct machine_state *machine,
 	return 0;
 }
 
-/* The helper, born in the machine's cgroup. */
-static pid_t clone_helper(const struct entering *e)
+/* The waiter, born in the machine's cgroup. */
+static pid_t clone_waiter(const struct entering *e)
 {
 	struct clone_args args = {.exit_signal = SIGCHLD};
 	pid_t pid;
@@ -285,23 +311,19 @@ static pid_t clone_helper(const struct entering *e)
 	}
 	pid = sys_clone3(&args, sizeof(args));
 	if (pid == 0)
-		enter_child_run(&e->job);
+		enter_child_run(e->packed);
 	return pid;
 }
 
-static void wait_for(pid_t pid)
+static void end_waiter(pid_t pid)
 {
+	(void)kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }
 
-/* The v1 hierarchies know no birth in a cgroup. */
-static int release_helper(const struct machine_state *machine, pid_t helper, int go_fd)
+static int release_waiter(int go_fd)
 {
-	int r = machine->cgroup ? cgroups_join_v1(machine->cgroup, helper) : 0;
-
-	if (r < 0)
-		return r;
 	return write(go_fd, "", 1) == 1 ? 0 : -EPIPE;
 }
 
@@ -331,81 +353,96 @@ static int say_failure(const struct entering *e, const char *machine,
 	return log_errno(r, "execute %s in machine %s", e->programs[0], machine);
 }
 
-/* Until end of file: then the program runs, or has never been. */
-static int read_reports(int fd, struct enter_report *ret_failure, pid_t *ret_pid)
+static bool has_ended(pid_t pid)
 {
-	*ret_pid = 0;
-	for (;;) {
-		struct enter_report report;
-		ssize_t n = read(fd, &report, sizeof(report));
+	siginfo_t info = {};
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n != sizeof(report))
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+	       info.si_pid == pid;
+}
+
+/*
+ * Until the program runs, or has failed to. The machine may hold that up for as long as it likes
+ * (a program on a FUSE of its own), so a person must be able to leave.
+ */
+static int await_report(const struct enter_report *report, pid_t waiter, const sigset_t *waited)
+{
+	const struct timespec again = {.tv_nsec = LOOK_AGAIN_NS};
+
+	for (;;) {
+		bool ended = has_ended(waiter);
+		int signal;
+
+		if (__atomic_load_n(&report->state, __ATOMIC_ACQUIRE) != ENTER_STATE_UNKNOWN)
 			return 0;
-		if (report.error < 0)
-			*ret_failure = report;
-		else
-			*ret_pid = report.pid;
+		if (ended)
+			return -ECHILD;
+		signal = sigtimedwait(waited, NULL, &again);
+		if (signal > 0 && signal != SIGCHLD)
+			return -EINTR;
 	}
 }
 
-static int follow(const struct entering *e, const struct machine_state *machine, pid_t helper,
-		  int report_fd, pid_t *ret_pid)
+static int follow(const struct entering *e, const struct machine_state *machine, pid_t waiter,
+		  const sigset_t *waited, pid_t *ret_pid)
 {
-	struct enter_report failure = {};
-	pid_t pid;
-	int r = read_reports(report_fd, &failure, &pid);
+	const struct enter_report *report = e->packed->report;
+	int r = await_report(report, waiter, waited);
 
-	wait_for(helper);
-	if (r >= 0 && failure.error == 0 && pid > 0) {
-		*ret_pid = pid;
+	if (r >= 0 && report->state == ENTER_STATE_STARTED) {
+		*ret_pid = waiter;
 		return 0;
 	}
-	if (pid > 0)
-		wait_for(pid);
-	if (r < 0 || failure.error == 0)
-		return log_errno(r < 0 ? r : -ESRCH, "enter machine %s", machine->name);
-	return say_failure(e, machine->name, &failure);
+	end_waiter(waiter);
+	if (r == -EINTR)
+		return log_error(r, "interrupted before '%s' ran in machine %s", e->argv[0],
+				 machine->name);
+	if (r < 0)
+		return log_error(r, "the process that entered machine %s was killed on the way",
+				 machine->name);
+	return say_failure(e, machine->name, report);
+}
+
+static int enter(struct entering *e, const struct machine_state *machine, const sigset_t *waited,
+		 pid_t *ret_pid)
+{
+	int go[2], r;
+	pid_t waiter;
+
+	if (pipe2(go, O_CLOEXEC) < 0)
+		return log_errno(-errno, "make a pipe");
+	e->job.caller = getpid();
+	e->job.go_fd = go[0];
+	r = enter_job_pack(&e->job, &e->packed);
+	waiter = r < 0 ? r : clone_waiter(e);
+	r = waiter < 0 ? waiter : release_waiter(go[1]);
+	(void)close(go[0]);
+	(void)close(go[1]);
+	if (r >= 0)
+		return follow(e, machine, waiter, waited, ret_pid);
+	(void)log_errno(r, "start a process in the cgroup of machine %s", machine->name);
+	if (waiter > 0)
+		end_waiter(waiter);
+	return r;
 }
 
 int machine_enter(const struct machine_state *machine, const struct enter_request *request,
 		  pid_t *ret_pid)
 {
+	static const int waited_for[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP};
 	autocall(entering_done) struct entering e = {.root_fd = -1, .cgroup_fd = -1};
-	int report[2], go[2], r;
-	pid_t helper;
+	sigset_t waited, before;
+	int r;
 
 	r = prepare(&e, machine, request);
 	if (r < 0)
 		return r;
-	if (pipe2(report, O_CLOEXEC) < 0)
-		return log_errno(-errno, "make a pipe");
-	if (pipe2(go, O_CLOEXEC) < 0) {
-		r = -errno;
-		(void)close(report[0]);
-		(void)close(report[1]);
-		return log_errno(r, "make a pipe");
-	}
-	give_terminal(&e, machine);
-	e.job.report_fd = report[1];
-	e.job.go_fd = go[0];
-	helper = clone_helper(&e);
-	(void)close(report[1]);
-	r = helper < 0 ? helper : release_helper(machine, helper, go[1]);
-	(void)close(go[0]);
-	(void)close(go[1]);
-	if (r >= 0) {
-		r = follow(&e, machine, helper, report[0], ret_pid);
-	} else {
-		(void)log_errno(r, "start a process in the cgroup of machine %s", machine->name);
-		if (helper > 0) {
-			(void)kill(helper, SIGKILL);
-			wait_for(helper);
-		}
-	}
-	(void)close(report[0]);
+	give_stdio(&e, machine, request);
+	(void)sigemptyset(&waited);
+	for (size_t i = 0; i < ARRAY_SIZE(waited_for); i++)
+		(void)sigaddset(&waited, waited_for[i]);
+	(void)sigprocmask(SIG_BLOCK, &waited, &before);
+	r = enter(&e, machine, &waited, ret_pid);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Running a program inside a running machine. The process joins the leader's namespaces and cgroup,
- * takes the machine's own confinement (capability bounding set, seccomp filter, new session
- * keyring, fresh environment, no descriptor but 0, 1, 2) and then executes. No NSS, no dlopen, no
+ * Running a program inside a running machine. A waiter outside joins the leader's namespaces and
+ * cgroup, takes the machine's own confinement (capability bounding set, seccomp filter, new session
+ * keyring, no descriptor but 0, 1, 2) and makes the process inside, which executes with a fresh
+ * environment. No NSS, no dlopen, no
  * code or configuration of the guest is read on the way but its passwd and group files, by our own
  * parser, within its root (X01-X05, X10).
  */
@@ -21,8 +22,8 @@ struct enter_request {
 	char *const *environment; /* added to the fresh one: NAME=VALUE; may be NULL */
 	const char *chdir;	  /* inside; NULL: the user's home, else "/" */
 	int stdio[3];		  /* become 0, 1, 2 */
-	bool new_session;	  /* setsid(), and stdio[0] becomes the controlling terminal */
-	bool kill_with_caller;	  /* SIGKILL when the calling thread ends */
+	bool own_stdio[3];	  /* made for this program: they come to belong to the user */
+	bool new_session;	  /* stdio[0] becomes the controlling terminal */
 	/*
 	 * The machine's own system call filter, as seccomp_select() of its bounding set gives it:
 	 * the caller's duty, since the policy lives in host/, above this folder. NULL: none.
@@ -35,9 +36,14 @@ int machine_read_confinement(const struct machine_state *machine, uint64_t *ret_
 			     bool *ret_user_namespace);
 
 /*
- * Starts it. *ret_pid is a child of the caller, whose exit status is the program's. 0 or -errno
- * after one message (loud): no such user (-ESRCH), no such program (-ENOENT), not executable
- * (-EACCES), … Not to be called with SIGCHLD ignored: the helper could not be waited for.
+ * Starts it. *ret_pid is a child of the caller that ends when the program does: with its exit code,
+ * or with 128 + N for signal N. SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2 sent to it
+ * reach the program. When the calling thread ends, the program gets SIGHUP, and SIGKILL five
+ * seconds later. A caller that is stopped holds nothing up in the machine.
+ *
+ * 0 or -errno after one message (loud): no such user (-ESRCH), no such program (-ENOENT), not
+ * executable (-EACCES), a signal that ends the caller came first (-EINTR) … Not to be called with
+ * SIGCHLD ignored: the child could not be waited for. A SIGCHLD may get lost meanwhile.
  */
 int machine_enter(const struct machine_state *machine, const struct enter_request *request,
 		  pid_t *ret_pid);

@@ -147,6 +147,42 @@ int leader_read_confinement(const struct leader *leader, struct leader_confineme
 	return 0;
 }
 
+/* A number or "unlimited"; where it ends, or NULL. */
+static const char *parse_limit(const char *text, rlim_t *ret)
+{
+	const char *after = str_after_prefix(text, "unlimited");
+	char *end;
+
+	*ret = after ? RLIM_INFINITY : strtoull(text, &end, 10);
+	return after ? after : end > text ? end : NULL;
+}
+
+int leader_read_limits(const struct leader *leader, struct rlimit ret[RLIM_NLIMITS])
+{
+	/* Of the name in front of the two: source fs/proc/base.c, proc_pid_limits(). */
+	static const size_t name_width = 26;
+	struct rlimit limits[RLIM_NLIMITS];
+	autofree char *text = NULL;
+	int r = io_read_file_at(leader->proc_fd, "limits", PROC_MAX_BYTES, &text, NULL);
+	const char *line = text;
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		const char *soft, *hard;
+
+		line = strchr(line, '\n');
+		if (!line++ || strlen(line) < name_width)
+			return -EBADMSG;
+		soft = line + name_width;
+		hard = parse_limit(soft, &limits[i].rlim_cur);
+		if (!hard || !parse_limit(hard + strspn(hard, " "), &limits[i].rlim_max))
+			return -EBADMSG;
+	}
+	memcpy(ret, limits, sizeof(limits));
+	return 0;
+}
+
 char *leader_getenv(const struct leader *leader, const char *name)
 {
 	autofree char *environment = NULL;

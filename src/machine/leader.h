@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "lib/cleanup.h"
@@ -35,6 +36,8 @@ struct leader_confinement {
 };
 
 int leader_read_confinement(const struct leader *leader, struct leader_confinement *ret);
+/* Its limits of resources, by number: without CAP_SYS_RESOURCE, which prlimit(2) would need. */
+int leader_read_limits(const struct leader *leader, struct rlimit ret[RLIM_NLIMITS]);
 /*
  * 0: sent. 1: sent, but maybe dropped by the kernel, as for the init of a pid namespace that has
  * neither a handler nor blocks the signal; one that waits in sigtimedwait() looks the same.

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +27,10 @@
 
 #define FIFO_TRIES 10
 #define FIFO_PAUSE_US 5000
+/* What overrides permissions and owners of files, see capabilities(7). */
+#define RIGHTS_ON_FILES                                                                            \
+	(1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_FOWNER | \
+	 1U << CAP_FSETID | 1U << CAP_LINUX_IMMUTABLE | 1U << CAP_MKNOD)
 
 struct asking {
 	const struct machine_state *machine;
@@ -32,6 +38,34 @@ struct asking {
 	int root_fd;
 	enum machine_ask ask;
 };
+
+static uint32_t root_of(const struct machine_state *machine)
+{
+	return machine->uid_range > 0 ? machine->uid_shift : 0;
+}
+
+/*
+ * What is asked by way of a file is asked with the rights on files of the machine's own root: on
+ * the way there the machine may have put anything of the host's that it sees, a fifo too. For good,
+ * in a process that only asks. Without a user namespace that root is the host's; what goes then is
+ * the power over files that aren't root's.
+ */
+static int take_rights_of_root(const struct machine_state *machine)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {};
+
+	(void)setfsgid(root_of(machine));
+	(void)setfsuid(root_of(machine));
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	data[0].effective &= ~RIGHTS_ON_FILES;
+	if (syscall(SYS_capset, &header, data) < 0)
+		return -errno;
+	/* A change of ids may let others look into the process, by sysctl fs.suid_dumpable (X03).
+	 */
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
+}
 
 /*
  * A path of the machine's, looked at before it is opened: to open a device could do harm already.
@@ -108,11 +142,12 @@ static int ask_sysvinit(const struct asking *a)
 	return r == -ENOENT ? write_fifo(a, "/dev/initctl", &request, sizeof(request)) : r;
 }
 
-static int set_flag_as_owner(const struct asking *a, const char *path, uint32_t owner, bool on)
+static int set_flag(const struct asking *a, const char *path, bool on)
 {
+	uint32_t owner = root_of(a->machine);
 	char *name;
 	autoclose int dir =
-		path_open_parent_in_root(a->root_fd, path, false, (struct path_owner){}, &name);
+		path_open_parent_in_root(a->root_fd, path, false, (struct path_making){}, &name);
 	autoclose int fd = -1;
 	char self[32];
 	struct stat st;
@@ -132,23 +167,7 @@ static int set_flag_as_owner(const struct asking *a, const char *path, uint32_t 
 	return chmod(self, on ? 0100 : 0) < 0 ? -errno : 0;
 }
 
-/*
- * A flag of runit's is the executable bit of a file. It is set as the machine's own root would:
- * with that user's rights on files, and none of ours.
- */
-static int set_flag(const struct asking *a, const char *path, bool on)
-{
-	uint32_t owner = a->machine->uid_range > 0 ? a->machine->uid_shift : 0;
-	int r;
-
-	(void)setfsgid(owner);
-	(void)setfsuid(owner);
-	r = set_flag_as_owner(a, path, owner, on);
-	(void)setfsuid(0);
-	(void)setfsgid(0);
-	return r;
-}
-
+/* A flag of runit's is the executable bit of a file. */
 static int ask_runit(const struct asking *a)
 {
 	/* runit-init(8); Debian has moved the two files to /run. */
@@ -243,5 +262,6 @@ int machine_ask_stop(const struct machine_state *machine, enum machine_ask ask)
 	if (!kinds[init].ask)
 		return -EOPNOTSUPP;
 	asking.root_fd = root;
-	return kinds[init].ask(&asking);
+	r = take_rights_of_root(machine);
+	return r < 0 ? r : kinds[init].ask(&asking);
 }

@@ -32,9 +32,10 @@ int machine_detect_init(const struct machine_state *machine, enum machine_init *
 const char *machine_init_name(enum machine_init init);
 
 /*
- * Called by the supervisor; never blocks for longer than 50 ms. 0: asked. 1: asked by a signal that
- * an init which has just begun may have missed. -EOPNOTSUPP: an init that
- * we don't know, which the caller may send a signal of its own choice. -EAGAIN: not ready to be
- * asked yet. -ESRCH: gone. Other -errno: asking failed.
+ * In a process of the supervisor's that does nothing else: it has only the rights on files of the
+ * machine's root afterwards. Never blocks for longer than 50 ms. 0: asked. 1: asked by a signal
+ * that an init which has just begun may have missed. -EOPNOTSUPP: an init that we don't know, which
+ * the caller may send a signal of its own choice. -EAGAIN: not ready to be asked yet. -ESRCH: gone.
+ * Other -errno: asking failed.
  */
 int machine_ask_stop(const struct machine_state *machine, enum machine_ask ask);

@@ -28,6 +28,8 @@
 #define ESCAPE_BYTE 0x1d
 #define ESCAPE_WINDOW_US USEC_PER_SEC
 #define HANGUP_RETRY_US (50 * USEC_PER_MSEC)
+/* More than a pty holds: what a process left behind writes is not waited for. */
+#define DRAIN_MAX (64 * 1024)
 /* What a window size and a full read of input take, as frames. */
 #define TO_STREAM_MAX (FRAME_DATA_MAX + 64)
 
@@ -366,9 +368,13 @@ static void flush_output(struct ptyforward *f)
 
 void ptyforward_drain(struct ptyforward *f)
 {
+	int rest = DRAIN_MAX, n = 0;
+
 	do {
+		rest -= n;
 		flush_output(f);
-	} while (left(&f->to_output) == 0 && read_stream(f) > 0);
+		n = left(&f->to_output) == 0 && rest > 0 ? read_stream(f) : 0;
+	} while (n > 0);
 	flush_output(f);
 }
 

@@ -49,7 +49,8 @@ static inline void ptyforward_freep(struct ptyforward **forward)
 
 /* Tells the machine the terminal's size: at SIGWINCH. */
 void ptyforward_resize(struct ptyforward *forward);
-/* Copies what the stream still has, without waiting: after the program has ended. */
+/* Copies what the stream still has, without waiting, at most 64 KiB: after the program has ended.
+ */
 void ptyforward_drain(struct ptyforward *forward);
 /* Has a byte been forwarded from / to the caller? */
 bool ptyforward_had_input(const struct ptyforward *forward);

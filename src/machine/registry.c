@@ -17,12 +17,15 @@
 #include "lib/fs.h"
 #include "lib/io.h"
 #include "lib/lock.h"
+#include "lib/macro.h"
 #include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/str.h"
 #include "machine/clean.h"
 
 #define CLAIM_TRIES 100
+/* How long a start waits for what is left of an earlier machine of its name. */
+#define CLAIM_TIMEOUT_US (10 * USEC_PER_SEC)
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
 #define NAME_MAX_BYTES 64
@@ -111,7 +114,23 @@ static int claim_old(int registry_fd, const char *name, int *ret_dir_fd, int *re
 	return 0;
 }
 
-/* 1: the directory is new. 0: it was there. -EAGAIN: it was replaced meanwhile. */
+/*
+ * What a crash left under the name, and elsewhere, is removed: who still has its directory open
+ * means the machine that is dead. -EAGAIN: the name is free.
+ */
+static int remove_old(int registry_fd, const char *name)
+{
+	autoclose int dir = -1, lock = -1;
+	int r = claim_old(registry_fd, name, &dir, &lock);
+
+	if (r >= 0)
+		r = machine_clean_locked(dir, name, CLAIM_TIMEOUT_US);
+	if (r >= 0)
+		r = machine_remove_locked(registry_fd, name);
+	return r < 0 ? r : -EAGAIN;
+}
+
+/* -EAGAIN: it was replaced meanwhile, or has become free. */
 static int try_claim(int registry_fd, const char *name, int *ret_dir_fd, int *ret_lock_fd)
 {
 	struct stat st;
@@ -119,9 +138,7 @@ static int try_claim(int registry_fd, const char *name, int *ret_dir_fd, int *re
 
 	if (fstatat(registry_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		r = claim_new(registry_fd, name, ret_dir_fd, ret_lock_fd);
-	if (r == -EEXIST)
-		return claim_old(registry_fd, name, ret_dir_fd, ret_lock_fd);
-	return r < 0 ? r : 1;
+	return r == -EEXIST ? remove_old(registry_fd, name) : r;
 }
 
 int machine_claim(const char *name, int *ret_lock_fd)
@@ -142,10 +159,6 @@ int machine_claim(const char *name, int *ret_lock_fd)
 		r = try_claim(registry, name, &dir, &lock);
 	if (r < 0)
 		return r == -EAGAIN ? -EBUSY : r;
-	/* A directory that was there is what a crash left, and more may be left elsewhere. */
-	r = r > 0 ? 0 : machine_clean_locked(dir, name);
-	if (r < 0)
-		return r;
 	*ret_lock_fd = take_fd(&lock);
 	return take_fd(&dir);
 }
@@ -178,7 +191,12 @@ static bool is_of_this_boot(const struct machine_state *state)
 	return state->boot_id && machine_read_boot_id(&id) >= 0 && streq(id, state->boot_id);
 }
 
-int machine_find(const char *name, struct machine_state *ret)
+bool machine_is_alive(int dir_fd)
+{
+	return lock_is_held_at(dir_fd, "lock") > 0;
+}
+
+int machine_open(const char *name, struct machine_state *ret)
 {
 	autoclose int registry = open_registry(), dir = -1;
 	automachine struct machine_state state = {};
@@ -200,7 +218,16 @@ int machine_find(const char *name, struct machine_state *ret)
 		return r;
 	*ret = state;
 	state = (struct machine_state){};
-	return 0;
+	return take_fd(&dir);
+}
+
+int machine_find(const char *name, struct machine_state *ret)
+{
+	int dir = machine_open(name, ret);
+
+	if (dir >= 0)
+		(void)close(dir);
+	return MIN(dir, 0);
 }
 
 static int append(struct machine_state **list, size_t *count, struct machine_state *state)
@@ -263,17 +290,11 @@ void machine_list_free(struct machine_state *list, size_t count)
 	free(list);
 }
 
-int machine_wait_end(const char *name)
+int machine_wait_end(int dir_fd)
 {
 	struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-	autoclose int registry = open_registry(), dir = -1, lock = -1;
+	autoclose int lock = openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (registry < 0)
-		return registry == -ENOENT ? 0 : registry;
-	dir = open_machine(registry, name);
-	if (dir < 0)
-		return dir == -ENOENT ? 0 : dir;
-	lock = openat(dir, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (lock < 0)
 		return errno == ENOENT ? 0 : -errno;
 	while (fcntl(lock, F_OFD_SETLKW, &whole) < 0) {

@@ -7,7 +7,9 @@
  *   control  Varlink socket, see machine/control.h
  *   root     mount point, used in the supervisor's own mount namespace only
  *
- * A directory whose lock is free is what a crash left behind: machine_clean_dead() removes it.
+ * A directory whose lock is free is what a crash left behind: machine_clean_dead() removes it. No
+ * machine ever takes over the directory of another, so an open one stands for one machine, from its
+ * start to its end, whoever has the name later.
  * Liveness of the leader is (pid, start time, boot id), never a bare pid (X08).
  */
 #pragma once
@@ -16,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "lib/time.h"
 
 #define MACHINE_RUN_DIR "/run/redd/machines"
 #define MACHINE_LOG_DIR "/var/log/redd"
@@ -52,6 +56,8 @@ struct machine_state {
 	bool ephemeral;
 	bool booted; /* an init runs inside: `login`, `stop` make sense */
 	bool private_network;
+	bool vsock;  /* its filter lets AF_VSOCK through */
+	bool scoped; /* kept from the abstract sockets of the network that it shares */
 	uint64_t stop_timeout_us;
 	unsigned boots; /* 1, and one more for each reboot */
 
@@ -87,6 +93,14 @@ int machine_claim(const char *name, int *ret_lock_fd);
 int machine_release(const char *name, int dir_fd);
 
 /*
+ * Reads a live machine, and returns its directory, by which it can be named from now on. Otherwise
+ * as machine_find().
+ */
+int machine_open(const char *name, struct machine_state *ret);
+/* Does the machine of this directory still live? Its supervisor holds the lock until the last. */
+bool machine_is_alive(int dir_fd);
+
+/*
  * Reads a live machine. -ESRCH when there is none of that name (dead leftovers are none). Quiet.
  * Between the claim and the first machine_state_write() only name and phase are known.
  */
@@ -95,8 +109,9 @@ int machine_find(const char *name, struct machine_state *ret);
 int machine_list(struct machine_state **ret, size_t *ret_count);
 void machine_list_free(struct machine_state *list, size_t count);
 
-/* Waits until the supervisor of that name has let go of its lock. 0, also when there is none. */
-int machine_wait_end(const char *name);
+/* Waits until the supervisor of this directory has let go of its lock: never for a later machine
+ * of the same name. 0, or -errno. */
+int machine_wait_end(int dir_fd);
 
 /* Fills supervisor's view of a leader: start time of a process (field 22), and this boot's id. */
 int machine_read_starttime(pid_t pid, uint64_t *ret);
@@ -105,5 +120,18 @@ int machine_read_boot_id(char **ret);
 /* A pidfd of the leader, verified by start time and boot id; -ESRCH when it is gone. */
 int machine_open_leader(const struct machine_state *state);
 
-/* Removes directories, cgroups and links of dead supervisors. Returns how many, or -errno. */
-int machine_clean_dead(void);
+/* For machine_clean_dead(): of a command that is about something else, and of `redd clean`. */
+#define MACHINE_CLEAN_BRIEFLY_US (250 * USEC_PER_MSEC)
+#define MACHINE_CLEAN_PATIENTLY_US (10 * USEC_PER_SEC)
+/*
+ * Ends what still runs of machines whose supervisors are dead, and removes their directories,
+ * cgroups and names, within so much time for all of them together. Returns how many, or -errno. One that is not gone by then, or can't be removed, is for
+ * the next call, and is told in *ret_left (may be NULL), which machine_leftovers_done() frees.
+ */
+struct machine_leftovers {
+	char **names;
+	int error; /* of the last one: -EBUSY for processes that don't end */
+};
+
+int machine_clean_dead(uint64_t timeout_us, struct machine_leftovers *ret_left);
+void machine_leftovers_done(struct machine_leftovers *left);

@@ -68,6 +68,8 @@ static const struct field fields[] = {
 	FIELD("EPHEMERAL", "ephemeral", FIELD_BOOL, ephemeral),
 	FIELD("BOOTED", "booted", FIELD_BOOL, booted),
 	FIELD("PRIVATE_NETWORK", "privateNetwork", FIELD_BOOL, private_network),
+	FIELD("VSOCK", "vsock", FIELD_BOOL, vsock),
+	FIELD("SCOPED", "scoped", FIELD_BOOL, scoped),
 	FIELD("STOP_TIMEOUT_USEC", "stopTimeoutUSec", FIELD_U64, stop_timeout_us),
 	FIELD("NIX_SYSTEM", "nixSystem", FIELD_STRING, nix_system),
 	FIELD("NIX_GENERATION", "nixGeneration", FIELD_U32, nix_generation),

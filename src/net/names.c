@@ -16,17 +16,39 @@
 #define NAME_MAX_BYTES 64
 #define FILE_MAX (NET_NAMES_ADDRESSES_MAX * NET_ADDRESS_TEXT)
 
-/* As machines may be called; that leaves no path, no hidden file and no blank. */
-bool net_name_is_valid(const char *name)
+static bool is_plain(const char *name, size_t max)
 {
 	size_t length = 0;
 
 	for (; name[length]; length++)
-		if (length >= NAME_MAX_BYTES ||
+		if (length >= max ||
 		    !strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.",
 			    name[length]))
 			return false;
 	return length > 0 && name[0] != '.';
+}
+
+/* As machines may be called; that leaves no path, no hidden file and no blank. */
+bool net_name_is_valid(const char *name)
+{
+	return is_plain(name, NAME_MAX_BYTES);
+}
+
+/* The length of the name in front of the suffix, or 0 without one. */
+static size_t stem_length(const char *name)
+{
+	size_t length = strlen(name), suffix = strlen(NET_NAMES_SUFFIX);
+
+	if (length <= suffix || !net_name_equal(name + length - suffix, NET_NAMES_SUFFIX))
+		return 0;
+	return length - suffix;
+}
+
+/* A file that somebody else's version has put there stands for no name that is not safe. */
+static bool is_published_name(const char *file)
+{
+	return is_plain(file, NAME_MAX_BYTES + strlen(NET_NAMES_SUFFIX)) &&
+	       (stem_length(file) > 0 || !net_name_is_reserved(file));
 }
 
 static int open_names(void)
@@ -65,7 +87,7 @@ static int walk_names(name_fn each, void *userdata)
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
 	while (r == 0 && (entry = readdir(dir)))
-		if (net_name_is_valid(entry->d_name))
+		if (is_published_name(entry->d_name))
 			r = each(dirfd(dir), entry->d_name, userdata);
 	(void)closedir(dir);
 	return r;
@@ -79,27 +101,36 @@ struct name_search {
 	char *found;
 };
 
-/* strcasecmp() asks the locale of whoever called, and a Turkish "I" is no "i". */
-static bool is_same_name(const char *a, const char *b)
+/* Whether the name is one that the file stands for: itself or, of a bare one, the full name. */
+static bool stands_for(const char *file, const char *name)
 {
-	for (; *a && *b; a++, b++) {
-		char x = (char)(*a >= 'A' && *a <= 'Z' ? *a | 0x20 : *a);
-		char y = (char)(*b >= 'A' && *b <= 'Z' ? *b | 0x20 : *b);
+	size_t stem = stem_length(name);
+	autofree char *bare = stem > 0 ? strndup(name, stem) : NULL;
 
-		if (x != y)
-			return false;
-	}
-	return *a == *b;
+	return net_name_equal(file, name) ||
+	       (bare && stem_length(file) == 0 && net_name_equal(file, bare));
 }
 
-static int match_name(int dir, const char *name, void *userdata)
+static int match_name(int dir, const char *file, void *userdata)
 {
 	struct name_search *search = userdata;
 
-	if (!is_same_name(name, search->name))
+	if (!stands_for(file, search->name))
 		return 0;
-	search->count = read_addresses(dir, name, search->addresses);
+	search->count = read_addresses(dir, file, search->addresses);
 	return search->count > 0;
+}
+
+/* By the file's own name, as nearly everybody asks. */
+static int find_exactly(int dir, const char *name, struct net_address ret[NET_NAMES_ADDRESSES_MAX])
+{
+	size_t stem = stem_length(name);
+	autofree char *bare = stem > 0 ? strndup(name, stem) : NULL;
+	int r = -ENOENT;
+
+	if (bare && !net_name_is_reserved(bare))
+		r = read_addresses(dir, bare, ret);
+	return r == -ENOENT && is_published_name(name) ? read_addresses(dir, name, ret) : r;
 }
 
 int net_names_find(const char *name, struct net_address ret[NET_NAMES_ADDRESSES_MAX])
@@ -108,18 +139,39 @@ int net_names_find(const char *name, struct net_address ret[NET_NAMES_ADDRESSES_
 	autoclose int dir = -1;
 	int r;
 
-	if (!net_name_is_valid(name))
+	if (!is_published_name(name))
 		return -ENOENT;
 	dir = open_names();
 	if (dir < 0)
 		return dir;
-	r = read_addresses(dir, name, ret);
+	r = find_exactly(dir, name, ret);
 	if (r != -ENOENT)
 		return r;
 	r = walk_names(match_name, &search);
 	if (r < 0)
 		return r;
 	return r > 0 ? search.count : -ENOENT;
+}
+
+static int take_published(int dir, const char *file, void *userdata)
+{
+	struct name_search *search = userdata;
+	autofree char *full = str_printf("%s" NET_NAMES_SUFFIX, search->name);
+
+	if (!full)
+		return -ENOMEM;
+	if (!streq(file, full) && !streq(file, search->name))
+		return 0;
+	search->found = strdup(file);
+	return search->found ? 1 : -ENOMEM;
+}
+
+char *net_names_published_as(const char *machine)
+{
+	struct name_search search = {.name = machine};
+
+	(void)walk_names(take_published, &search);
+	return search.found;
 }
 
 static int match_address(int dir, const char *name, void *userdata)

@@ -24,11 +24,30 @@ static int open_or_make_names(void)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The file of the machine: of its bare name, or of the full one. */
+static char *file_name(const char *machine, bool is_bare)
+{
+	return str_printf("%s%s", machine, is_bare ? "" : NET_NAMES_SUFFIX);
+}
+
+static void remove_file(const char *machine, bool is_bare)
+{
+	/* Without a descriptor: it must work when there are no more. */
+	autofree char *name = file_name(machine, is_bare);
+	autofree char *path = name ? str_printf(NET_NAMES_DIR "/%s", name) : NULL;
+
+	/* A machine "x.redd" has no bare name: the file that is called so is x's. */
+	if (path && !(is_bare && str_has_suffix(machine, NET_NAMES_SUFFIX)))
+		(void)unlink(path);
+}
+
 int net_names_publish(const char *machine, const struct net_address *addresses, size_t count)
 {
 	autobuf struct buf b = {};
 	char text[NET_ADDRESS_TEXT];
+	autofree char *file = NULL;
 	autoclose int dir = -1;
+	bool is_bare;
 
 	if (!net_name_is_valid(machine))
 		return -EINVAL;
@@ -41,24 +60,32 @@ int net_names_publish(const char *machine, const struct net_address *addresses, 
 		net_names_withdraw(machine);
 		return 0;
 	}
-	dir = open_or_make_names();
-	return dir < 0 ? dir : io_replace_file_at(dir, machine, b.data, 0644, false);
+	is_bare = !net_name_conflict(machine, addresses, count);
+	file = file_name(machine, is_bare);
+	dir = file ? open_or_make_names() : -ENOMEM;
+	if (dir < 0)
+		return dir;
+	/* Only the other of the two: a name that stays is never missing. */
+	remove_file(machine, !is_bare);
+	return io_replace_file_at(dir, file, b.data, 0644, false);
 }
 
 void net_names_withdraw(const char *machine)
 {
-	/* Without a descriptor: it must work when there are no more. */
-	autofree char *path = str_printf(NET_NAMES_DIR "/%s", machine);
-
-	if (path && net_name_is_valid(machine))
-		(void)unlink(path);
+	if (!net_name_is_valid(machine))
+		return;
+	remove_file(machine, true);
+	remove_file(machine, false);
 }
 
 void net_names_clean(const char *machine)
 {
-	autofree char *path = str_printf(NET_NAMES_DIR "/%s", machine);
-
 	net_names_withdraw(machine);
-	if (path && net_name_is_valid(machine))
-		io_remove_temporaries_at(AT_FDCWD, path);
+	for (int is_bare = 0; is_bare <= 1 && net_name_is_valid(machine); is_bare++) {
+		autofree char *name = file_name(machine, is_bare);
+		autofree char *path = name ? str_printf(NET_NAMES_DIR "/%s", name) : NULL;
+
+		if (path)
+			io_remove_temporaries_at(AT_FDCWD, path);
+	}
 }

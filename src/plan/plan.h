@@ -20,6 +20,7 @@ enum plan_stage {
 	PLAN_STAGE_OPEN,   /* supervisor, still in the caller's mount namespace */
 	PLAN_STAGE_SETUP,  /* supervisor, in its own */
 	PLAN_STAGE_OUTER,  /* outer child, while the supervisor waits */
+	PLAN_STAGE_VIEWS,  /* a child in the machine's namespaces, while the supervisor waits */
 	PLAN_STAGE_BESIDE, /* supervisor, while PID 1 makes its mounts */
 	PLAN_STAGE_INNER,  /* PID 1 of the machine */
 	PLAN_STAGE_COUNT,
@@ -40,9 +41,11 @@ enum plan_op_kind {
 	SLOT(MACHINE_DIR, "machine-dir")       /* P: /run/redd/machines/NAME */                    \
 	SLOT(CGROUP_PAYLOAD, "cgroup-payload") /* P: the guest's cgroup root */                    \
 	SLOT(CGROUP_LEAF, "cgroup-leaf")       /* P: where PID 1 begins */                         \
+	SLOT(PIDS, "pids")		       /* P: `tasks` of the v1 cgroup that counts */       \
 	SLOT(USERNS, "userns")		       /* by clone-holder */                               \
 	SLOT(HOLDER, "holder")		       /* its pidfd, by clone-holder */                    \
 	SLOT(CGROUPNS, "cgroupns")	       /* by await */                                      \
+	SLOT(LEADER, "leader")		       /* the pidfd of PID 1, by clone-outer */            \
 	SLOT(HOLDER_SYNC, "holder-sync")       /* P: its end of its report socket */               \
 	SLOT(NETNS, "netns")		       /* P: a network namespace to be joined */           \
 	SLOT(NETNS_HOME, "netns-home")	       /* P: the supervisor's own */                       \
@@ -51,8 +54,9 @@ enum plan_op_kind {
 	SLOT(DEV, "dev")                                                                           \
 	SLOT(RUN, "run")                                                                           \
 	SLOT(RUN_HOST, "run-host")                                                                 \
-	SLOT(BLANK, "blank") /* what hides other nodes */                                          \
-	SLOT(MOUNT, "mount") /* the mount at hand */                                               \
+	SLOT(BLANK, "blank")	     /* what hides other nodes */                                  \
+	SLOT(BLANK_DIR, "blank-dir") /* and directories */                                         \
+	SLOT(MOUNT, "mount")	     /* the mount at hand */                                       \
 	SLOT(PROC, "proc")                                                                         \
 	SLOT(SYS, "sys")                                                                           \
 	SLOT(PTS, "pts")                                                                           \
@@ -147,7 +151,8 @@ void plan_finish(struct plan *plan);
 /*
  * Proves what must hold for every plan: ops in stages they are made for, slots filled before use,
  * exactly one exec, last; nothing but exec and the loss of privilege after seccomp; the bounding
- * set cut after the pivot and before exec; no mount after the one pivot; no exec without a filter.
+ * set cut after the pivot and before exec; no mount after the one pivot; no exec without a filter;
+ * what guards /proc made before PID 1 takes its copy of the mounts, which locks it.
  * 0, or -EINVAL with a sentence in *ret_why (static).
  */
 int plan_verify(const struct plan *plan, const char **ret_why);

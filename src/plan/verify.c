@@ -4,6 +4,7 @@
  * the proof runs before each start and over every golden plan. No side effects. Supervisor's side.
  */
 #include <sched.h>
+#include <string.h>
 #include <sys/mount.h>
 
 #include "lib/macro.h"
@@ -14,6 +15,7 @@
 #define C (1U << PLAN_STAGE_OPEN)
 #define S (1U << PLAN_STAGE_SETUP)
 #define O (1U << PLAN_STAGE_OUTER)
+#define V (1U << PLAN_STAGE_VIEWS)
 #define P (1U << PLAN_STAGE_BESIDE)
 #define I (1U << PLAN_STAGE_INNER)
 
@@ -28,6 +30,7 @@ static const unsigned op_stages[PLAN_OP_COUNT] = {
 #undef C
 #undef S
 #undef O
+#undef V
 #undef P
 #undef I
 
@@ -45,11 +48,25 @@ struct progress {
 	bool has_announced;
 	bool has_awaited;
 	bool has_cloned_outer;
+	bool has_cloned_views;
+	bool has_handed_over;  /* PID 1 may take its copy of the mounts */
+	bool has_all_mounts;   /* PID 1 knows that */
+	bool has_taken_mounts; /* PID 1 has that copy */
+	unsigned covered;      /* bits of must_be_covered[] */
 	bool has_ended_holder;
 	bool has_joined;
 	bool has_cloned_inner;
 	bool is_guarded; /* the supervisor has nothing left to put up */
 	bool has_permit;
+};
+
+/* The least that no guest may change or read, whoever its users are. */
+static const struct {
+	enum plan_op_kind kind;
+	const char *path;
+} must_be_covered[] = {
+	{PLAN_OP_BIND_RO, "sys"}, {PLAN_OP_BIND_RO, "irq"},	   {PLAN_OP_BIND_RO, "bus"},
+	{PLAN_OP_MASK, "kcore"},  {PLAN_OP_MASK, "sysrq-trigger"},
 };
 
 static bool op_mounts(const struct plan_op *op)
@@ -91,7 +108,7 @@ static const char *check_slots(const struct progress *done, const struct plan_op
  */
 static const char *check_netns(const struct progress *done, const struct plan_op *op)
 {
-	bool makes = op->kind == PLAN_OP_CLONE_HOLDER || op->kind == PLAN_OP_NEW_FS;
+	bool makes = op->kind == PLAN_OP_CLONE_HOLDER;
 
 	if (makes && op->ns != PLAN_SLOT_NONE && op->ns != PLAN_SLOT_NETNS)
 		return "something is made in what is no network namespace";
@@ -99,9 +116,6 @@ static const char *check_netns(const struct progress *done, const struct plan_op
 		return "a network namespace is used as an id map";
 	if (op->stage == PLAN_STAGE_HOLDER && done->has_given_network && (op->flags & CLONE_NEWNET))
 		return "a network namespace is both joined and made";
-	if (op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_BEGIN &&
-	    op->ns == PLAN_SLOT_NETNS)
-		return "a child enters a network namespace of the host";
 	return NULL;
 }
 
@@ -147,10 +161,16 @@ static const char *check_children(const struct progress *done, const struct plan
 		return "the supervisor awaits a word that the holder never says";
 	if ((op->kind == PLAN_OP_CLONE_OUTER || op->in == PLAN_SLOT_HOLDER) && !done->has_awaited)
 		return "the namespaces are used before they are there";
-	if (done->has_cloned_outer && op->stage == PLAN_STAGE_SETUP)
+	if (op->kind == PLAN_OP_HAND_OVER && !done->has_cloned_views)
+		return "PID 1 takes its copy of the mounts before they are complete";
+	if (done->has_handed_over && op->stage == PLAN_STAGE_SETUP)
 		return "the tree is worked on when PID 1 has its copy";
+	if (op->stage == PLAN_STAGE_VIEWS && !done->has_cloned_views)
+		return "the child that mounts the views is never made";
 	if (op->stage == PLAN_STAGE_OUTER && !done->has_cloned_outer)
 		return "the outer child is never made";
+	if (op->kind == PLAN_OP_JOIN_TASKS && op->stage == PLAN_STAGE_OUTER && done->has_joined)
+		return "a cgroup of the host is joined from inside the machine";
 	if (op->kind == PLAN_OP_CLONE_INNER && !done->has_joined)
 		return "PID 1 is made in the host's namespaces";
 	if (op->stage == PLAN_STAGE_OUTER && done->has_cloned_inner)
@@ -166,6 +186,46 @@ static const char *check_children(const struct progress *done, const struct plan
 	return NULL;
 }
 
+/* Which of must_be_covered[] the op covers. */
+static unsigned covers(const struct plan_op *op)
+{
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(must_be_covered); i++)
+		if (op->kind == must_be_covered[i].kind && op->at == PLAN_SLOT_PROC &&
+		    strcmp(op->path, must_be_covered[i].path) == 0)
+			bits |= 1U << i;
+	return bits;
+}
+
+/*
+ * What is mounted before a mount namespace is copied for a less privileged user namespace is locked
+ * there: its flags, and what it covers. What PID 1 mounts itself the guest can undo.
+ */
+static const char *check_mounts(const struct progress *done, const struct plan_op *op)
+{
+	bool makes_namespaces = op->kind == PLAN_OP_CLONE_HOLDER ||
+				op->kind == PLAN_OP_CLONE_INNER || op->kind == PLAN_OP_JOIN ||
+				(op->kind == PLAN_OP_UNSHARE &&
+				 (op->stage == PLAN_STAGE_HOLDER || op->stage == PLAN_STAGE_OUTER));
+
+	if (makes_namespaces && (op->flags & CLONE_NEWNS))
+		return "PID 1 takes its copy of the mounts before they are complete";
+	if (op->stage != PLAN_STAGE_INNER)
+		return NULL;
+	if (op->kind == PLAN_OP_AWAIT_MOUNTS && !done->has_handed_over)
+		return "PID 1 awaits mounts that the supervisor never hands over";
+	if (op->kind == PLAN_OP_UNSHARE && !done->has_all_mounts)
+		return "PID 1 takes its copy of the mounts before they are complete";
+	if ((op_mounts(op) || op->kind == PLAN_OP_PROPAGATE) && !done->has_taken_mounts)
+		return "PID 1 mounts in the supervisor's mount namespace";
+	if (op->kind == PLAN_OP_MOUNT_FS && strcmp(op->source, "devpts") != 0)
+		return "PID 1 mounts what the guest must not be able to undo";
+	if (op->kind == PLAN_OP_EXEC && done->covered != (1U << ARRAY_SIZE(must_be_covered)) - 1)
+		return "the guest gets a /proc that shows it what is the host's";
+	return NULL;
+}
+
 static void note(struct progress *done, const struct plan_op *op)
 {
 	done->has_cloned_holder |= op->kind == PLAN_OP_CLONE_HOLDER;
@@ -173,6 +233,12 @@ static void note(struct progress *done, const struct plan_op *op)
 	done->has_announced |= op->kind == PLAN_OP_ANNOUNCE;
 	done->has_awaited |= op->kind == PLAN_OP_AWAIT;
 	done->has_cloned_outer |= op->kind == PLAN_OP_CLONE_OUTER;
+	done->has_cloned_views |= op->kind == PLAN_OP_CLONE_VIEWS;
+	done->has_handed_over |= op->kind == PLAN_OP_HAND_OVER;
+	done->has_all_mounts |= op->kind == PLAN_OP_AWAIT_MOUNTS;
+	done->has_taken_mounts |= op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_INNER &&
+				  (op->flags & CLONE_NEWNS);
+	done->covered |= covers(op);
 	done->has_ended_holder |= op->kind == PLAN_OP_END_HOLDER;
 	done->has_joined |= op->kind == PLAN_OP_JOIN && op->in == PLAN_SLOT_HOLDER;
 	done->has_cloned_inner |= op->kind == PLAN_OP_CLONE_INNER;
@@ -194,12 +260,12 @@ static void note(struct progress *done, const struct plan_op *op)
 static void note_prepared(struct progress *done)
 {
 	static const enum plan_slot prepared[] = {
-		PLAN_SLOT_IMAGE,      PLAN_SLOT_MACHINE_DIR, PLAN_SLOT_CGROUP_PAYLOAD,
-		PLAN_SLOT_STDIN,      PLAN_SLOT_STDOUT,	     PLAN_SLOT_STDERR,
-		PLAN_SLOT_SYNC,	      PLAN_SLOT_CGROUP_LEAF, PLAN_SLOT_NETNS,
-		PLAN_SLOT_NETNS_HOME, PLAN_SLOT_RESOLV,	     PLAN_SLOT_STORE,
-		PLAN_SLOT_NIX_DB,     PLAN_SLOT_NIX_SOCKET,  PLAN_SLOT_NIX_PROFILES,
-		PLAN_SLOT_NIX_ROOTS,
+		PLAN_SLOT_IMAGE,	PLAN_SLOT_MACHINE_DIR, PLAN_SLOT_CGROUP_PAYLOAD,
+		PLAN_SLOT_PIDS,		PLAN_SLOT_STDIN,       PLAN_SLOT_STDOUT,
+		PLAN_SLOT_STDERR,	PLAN_SLOT_SYNC,	       PLAN_SLOT_CGROUP_LEAF,
+		PLAN_SLOT_NETNS,	PLAN_SLOT_NETNS_HOME,  PLAN_SLOT_RESOLV,
+		PLAN_SLOT_STORE,	PLAN_SLOT_NIX_DB,      PLAN_SLOT_NIX_SOCKET,
+		PLAN_SLOT_NIX_PROFILES, PLAN_SLOT_NIX_ROOTS,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(prepared); i++)
@@ -229,6 +295,8 @@ int plan_verify(const struct plan *plan, const char **ret_why)
 			why = check_order(&done, op);
 		if (!why)
 			why = check_children(&done, op);
+		if (!why)
+			why = check_mounts(&done, op);
 		note(&done, op);
 	}
 	if (!why && !done.has_executed)

@@ -178,6 +178,8 @@ static int resolve_kind(struct resolution *resolution)
 	spec->veth = !netns && (bridge || zone || settings_bool(settings, SETTING_VETH, false));
 	spec->private_network = spec->veth || netns || spec->link_count > 0 ||
 				settings_bool(settings, SETTING_PRIVATE_NETWORK, false);
+	spec->vsock = settings_bool(settings, SETTING_NETWORK_VSOCK, false);
+	spec->abstract_sockets = settings_bool(settings, SETTING_NETWORK_ABSTRACT, false);
 	return 0;
 }
 
@@ -261,6 +263,22 @@ static int check_addresses(const struct resolution *resolution)
 	return 0;
 }
 
+static int resolve_checks(struct resolution *resolution)
+{
+	const struct settings *settings = resolution->settings;
+	struct spec *spec = resolution->spec;
+
+	spec->check_source = settings_bool(settings, SETTING_NETWORK_CHECK_SOURCE, true);
+	spec->vlans = settings_bool(settings, SETTING_NETWORK_VLANS, false);
+	if (spec->vlans && spec->check_source)
+		return log_error(-EINVAL,
+				 "%s: which addresses the machine has in a VLAN is not known, so "
+				 "that its source can't be checked: add "
+				 "--network-check-source=no, or leave this out",
+				 settings_get(settings, SETTING_NETWORK_VLANS)->origin);
+	return 0;
+}
+
 static int resolve_addresses(struct resolution *resolution)
 {
 	const struct settings *settings = resolution->settings;
@@ -268,7 +286,8 @@ static int resolve_addresses(struct resolution *resolution)
 	int r = resolve_prefixes(resolution);
 
 	spec->configure_network = settings_bool(settings, SETTING_NETWORK_CONFIGURE, true);
-	spec->check_source = settings_bool(settings, SETTING_NETWORK_CHECK_SOURCE, true);
+	if (r >= 0)
+		r = resolve_checks(resolution);
 	if (r >= 0)
 		r = resolve_address_list(settings, SETTING_NETWORK_GATEWAY, &spec->gateways,
 					 &spec->gateway_count);

@@ -153,7 +153,10 @@ struct spec {
 	struct net_address *name_servers;
 	size_t name_server_count;
 	bool configure_network; /* host0 gets addresses, routes and names from us */
+	bool vsock;		/* AF_VSOCK, which is no part of a network namespace */
+	bool abstract_sockets;	/* of the host's network, where the machine shares that */
 	bool check_source;	/* what host0 sends under other addresses is dropped */
+	bool vlans;		/* host0 may send frames with VLAN tags */
 	enum spec_resolv_conf_how resolv_conf_how;
 	enum spec_resolv_conf_what resolv_conf_what;
 

@@ -136,6 +136,11 @@ static int take_link(const struct nlmsghdr *header, void *userdata)
 	return 0;
 }
 
+static void forget_links(void *userdata)
+{
+	((struct look *)userdata)->link_count = 0;
+}
+
 static struct link *find_link(struct look *look, int index)
 {
 	for (size_t i = 0; i < look->link_count; i++)
@@ -203,13 +208,18 @@ static int take_address(const struct nlmsghdr *header, void *userdata)
 	return 0;
 }
 
-static int ask(int fd, uint16_t type, rtnl_each_fn each, struct look *look)
+static void forget_found(void *userdata)
+{
+	((struct look *)userdata)->found_count = 0;
+}
+
+static int ask(int fd, uint16_t type, rtnl_each_fn each, rtnl_forget_fn forget, struct look *look)
 {
 	const struct ifinfomsg all = {}; /* not smaller than struct ifaddrmsg */
 	struct rtnl_message question;
 
 	rtnl_begin(&question, type, NLM_F_DUMP, &all, sizeof(all));
-	return rtnl_ask(fd, &question, each, look);
+	return rtnl_dump(fd, &question, each, forget, look);
 }
 
 static int compare(const void *a, const void *b)
@@ -254,12 +264,13 @@ static void report(struct addresses *addresses, struct look *look)
 static int look_now(struct addresses *addresses)
 {
 	autofree struct look *look = calloc(1, sizeof(*look));
-	int r = look ? ask(addresses->sockets.questions, RTM_GETLINK, take_link, look) : -ENOMEM;
+	int fd = addresses->sockets.questions;
+	int r = look ? ask(fd, RTM_GETLINK, take_link, forget_links, look) : -ENOMEM;
 
 	if (r < 0)
 		return r;
 	settle_ranks(look);
-	r = ask(addresses->sockets.questions, RTM_GETADDR, take_address, look);
+	r = ask(fd, RTM_GETADDR, take_address, forget_found, look);
 	if (r >= 0)
 		report(addresses, look);
 	return r;
@@ -275,12 +286,18 @@ static void drain(int fd)
 		;
 }
 
+static void look_later(struct addresses *addresses)
+{
+	event_arm_timer(addresses->loop, &addresses->timer,
+			time_monotonic_us() + ADDRESSES_SETTLE_US);
+}
+
 static int on_change(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
 	struct addresses *addresses = userdata;
 
 	event_remove_fd(loop, fd);
-	event_arm_timer(loop, &addresses->timer, time_monotonic_us() + ADDRESSES_SETTLE_US);
+	look_later(addresses);
 	return 0;
 }
 
@@ -289,7 +306,11 @@ static int on_settled(struct event_loop *loop, void *userdata)
 	struct addresses *addresses = userdata;
 
 	drain(addresses->sockets.changes);
-	(void)look_now(addresses);
+	/* Links changed all the time, and of those no change is told. */
+	if (look_now(addresses) == -EINTR) {
+		look_later(addresses);
+		return 0;
+	}
 	return event_add_fd(loop, addresses->sockets.changes, EPOLLIN, on_change, addresses);
 }
 
@@ -314,6 +335,8 @@ int addresses_new(struct event_loop *loop, const struct addresses_sockets *socke
 	r = event_add_fd(loop, sockets->changes, EPOLLIN, on_change, addresses);
 	if (r >= 0)
 		r = look_now(addresses);
+	if (r == -EINTR)
+		r = on_change(loop, sockets->changes, EPOLLIN, addresses);
 	if (r < 0) {
 		addresses_free(addresses);
 		return r;

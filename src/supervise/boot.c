@@ -4,6 +4,8 @@
  * executed. Whatever fails is undone here. Supervisor's side of clone().
  */
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +17,7 @@
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
+#include "machine/oom.h"
 #include "supervise/internal.h"
 
 static struct supervisor *supervisor_of(struct child_context *context)
@@ -89,28 +92,6 @@ static void tell_wish(struct child_context *context, const struct plan_op *op, i
 			  supervisor_of(context)->spec->machine, plan_op_name(op->kind), op->path);
 }
 
-/* Fields 48 to 51 of /proc/self/stat, see proc(5): our command line, and the environment behind. */
-static void find_arguments(struct child_context *context)
-{
-	enum { START, END, ENVIRONMENT, ENVIRONMENT_END, FIELDS };
-	autofree char *text = NULL;
-	unsigned long fields[FIELDS] = {};
-	char *field = NULL;
-
-	if (io_read_file_at(AT_FDCWD, "/proc/self/stat", 4096, &text, NULL) >= 0)
-		field = strrchr(text, ')');
-	for (int i = 2; field && i < 48; i++)
-		field = strchr(field + 1, ' ');
-	for (int i = START; field && i < FIELDS; i++)
-		fields[i] = strtoul(field, &field, 10);
-	if (fields[START] == 0 || fields[END] < fields[START])
-		return;
-	context->arguments = (char *)fields[START];
-	context->arguments_size =
-		(fields[ENVIRONMENT] == fields[END] ? fields[ENVIRONMENT_END] : fields[END]) -
-		fields[START];
-}
-
 static int log_killed(const struct supervisor *s)
 {
 	return log_error(-ECHILD, "machine %s was killed while it was being made",
@@ -143,20 +124,33 @@ static void let_holder_go(struct supervisor *s)
 		(void)shutdown(s->holder_fd, SHUT_WR);
 }
 
+/* It has inherited the supervisor's, which may be that it is never ended: then it must not keep it.
+ */
+static int set_oom_score(struct supervisor *s, pid_t inner)
+{
+	char path[48], text[OOM_SCORE_TEXT];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)inner);
+	oom_score_format(s->oom_score, text);
+	r = io_write_file_at(AT_FDCWD, path, text);
+	if (r >= 0 || oom_score_of(inner) >= 0)
+		return 0;
+	s->start_error = r;
+	return log_errno(r, "set the OOM score of machine %s", s->spec->machine);
+}
+
 static int watch_inner(struct child_context *context, pid_t inner)
 {
 	struct supervisor *s = supervisor_of(context);
-	char path[48];
 
 	host_set_slot(&s->host, PLAN_SLOT_SYNC, -1);
 	s->leader = s->host.leader_pid = inner;
 	s->leader_fd = sys_pidfd_open(inner, 0);
+	if (s->leader_fd >= 0)
+		host_set_slot(&s->host, PLAN_SLOT_LEADER, fcntl(s->leader_fd, F_DUPFD_CLOEXEC, 3));
 	let_holder_go(s);
-	/* A caller that the kernel spares when memory runs out is no reason to spare the machine.
-	 */
-	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)inner);
-	(void)io_write_file_at(AT_FDCWD, path, "0");
-	return MIN(s->leader_fd, 0);
+	return s->leader_fd < 0 ? s->leader_fd : set_oom_score(s, inner);
 }
 
 static void reap(pid_t *pid)
@@ -169,6 +163,8 @@ static void reap(pid_t *pid)
 static int end_holder(struct child_context *context)
 {
 	reap(&context->holder_pid);
+	/* It was in the cgroup too, where root of the machine is root of the host. */
+	reap(&context->outer_pid);
 	supervisor_of(context)->host.holder_pid = 0;
 	return 0;
 }
@@ -204,6 +200,28 @@ static int check_alive(struct supervisor *s)
 	return 0;
 }
 
+/*
+ * A child may be held up for ever, by a file system without an answer say: not deaf meanwhile.
+ * -EINTR: said why.
+ */
+static int await_child(struct supervisor *s, int socket)
+{
+	struct pollfd fds[] = {
+		{.fd = s->signal_fd, .events = POLLIN},
+		{.fd = socket, .events = POLLIN},
+	};
+
+	do {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return log_errno(-errno, "wait for the children of machine %s",
+					 s->spec->machine);
+		if (fds[0].revents && supervisor_is_interrupted(s))
+			return log_error(-EINTR, "the start of machine %s was interrupted",
+					 s->spec->machine);
+	} while (!fds[1].revents);
+	return 0;
+}
+
 /* One report over `socket`: 1, 0 at end of file, or -errno: said why. */
 static int hear_child(struct supervisor *s, int socket, enum child_report_type *ret_type)
 {
@@ -211,8 +229,10 @@ static int hear_child(struct supervisor *s, int socket, enum child_report_type *
 	autoclose int fd = -1;
 	size_t fd_count = 0;
 	ssize_t n;
-	int r;
+	int r = await_child(s, socket);
 
+	if (r < 0)
+		return r;
 	/* A child that ended with our word unread: the kernel says so once, its own words follow.
 	 */
 	do
@@ -326,9 +346,8 @@ static int prepare(struct supervisor *s)
 		return s->report_fd;
 	s->context.supervisor_sync = s->report_fd;
 	/* Only the stub stays this program. */
-	if (s->spec->start == SPEC_START_PID2)
-		find_arguments(&s->context);
-	return 0;
+	r = s->spec->start == SPEC_START_PID2 ? memory_read_map(&s->context.memory) : 0;
+	return r < 0 ? log_errno(r, "read /proc/self/maps") : 0;
 }
 
 static void close_report(int *fd)
@@ -347,12 +366,14 @@ static void leave_mounts(struct supervisor *s)
 }
 
 /*
- * None of a machine that will not be may be left when what they have is taken down. The holder goes
- * when it hears no word any more; PID 1 is killed by boot_undo(), if it is watched already.
+ * None of a machine that will not be may be left when what they have is taken down. The holder may
+ * be held up by something; PID 1 is killed by boot_undo(), if it is watched already.
  */
 static void dismiss_children(struct supervisor *s)
 {
 	let_holder_go(s);
+	if (s->context.holder_pid > 0)
+		(void)kill(s->context.holder_pid, SIGKILL);
 	if (s->leader_fd >= 0 || s->context.inner_pid <= 0)
 		return;
 	(void)kill(s->context.inner_pid, SIGKILL);

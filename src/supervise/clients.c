@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attached consoles and the back-scroll. Must never block on a client. Supervisor's side. */
+/*
+ * Attached consoles and the back-scroll. Must never block on a client, nor keep more for one than
+ * CLIENT_QUEUE_MAX. Supervisor's side.
+ */
 #include "supervise/clients.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "lib/backlog.h"
 #include "lib/fd.h"
 #include "lib/macro.h"
-#include "lib/str.h"
 
 #define FRAME_HEADER 3
 #define FRAME_MAX 4096
@@ -17,8 +21,9 @@
 struct client {
 	struct console_clients *all;
 	int fd; /* -1: free */
-	struct buf queue;
-	size_t sent; /* of the queue */
+	bool is_watched;
+	bool is_deaf; /* takes nothing any more; what it has sent still counts */
+	struct backlog queue;
 	unsigned char frame[FRAME_HEADER + FRAME_MAX];
 	size_t frame_size;
 };
@@ -28,6 +33,7 @@ struct console_clients {
 	client_input_fn input;
 	client_resize_fn resize;
 	void *userdata;
+	bool is_held;
 	struct client *slots[CLIENTS_MAX];
 };
 
@@ -61,46 +67,76 @@ void scrollback_done(struct scrollback *back)
 	*back = (struct scrollback){};
 }
 
+static int on_client(struct event_loop *loop, int fd, uint32_t events, void *userdata);
+
 static void client_drop(struct client *client)
 {
 	struct console_clients *all = client->all;
 
-	event_remove_fd(all->loop, client->fd);
+	if (client->is_watched)
+		event_remove_fd(all->loop, client->fd);
 	(void)close(client->fd);
-	buf_done(&client->queue);
+	backlog_done(&client->queue);
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		if (all->slots[i] == client)
 			all->slots[i] = NULL;
 	free(client);
 }
 
-/* Sends what fits. -errno when the client is gone. */
+/* One that has hung up is not watched while it is held: it would be told again and again. */
+static int client_watch(struct client *client)
+{
+	struct event_loop *loop = client->all->loop;
+	uint32_t events = client->all->is_held ? 0 : EPOLLIN;
+	int r = 0;
+
+	if (backlog_size(&client->queue) > 0)
+		events |= EPOLLOUT;
+	if (client->is_watched && events == 0 && client->is_deaf) {
+		event_remove_fd(loop, client->fd);
+		client->is_watched = false;
+	} else if (client->is_watched) {
+		r = event_change_fd(loop, client->fd, events);
+	} else if (events != 0 || !client->is_deaf) {
+		r = event_add_fd(loop, client->fd, events, on_client, client);
+		client->is_watched = r >= 0;
+	}
+	return r;
+}
+
+static int client_make_deaf(struct client *client)
+{
+	client->is_deaf = true;
+	backlog_done(&client->queue);
+	return client_watch(client);
+}
+
+/* Sends what fits. -errno when the client is to be dropped. */
 static int client_flush(struct client *client)
 {
-	while (client->sent < client->queue.size) {
-		ssize_t n = send(client->fd, client->queue.data + client->sent,
-				 client->queue.size - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (backlog_size(&client->queue) > 0) {
+		ssize_t n = send(client->fd, backlog_data(&client->queue),
+				 backlog_size(&client->queue), MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
-			return event_change_fd(client->all->loop, client->fd, EPOLLIN | EPOLLOUT);
+			break;
 		if (n < 0)
-			return -errno;
-		client->sent += (size_t)n;
+			return client_make_deaf(client);
+		backlog_drop(&client->queue, (size_t)n);
 	}
-	buf_done(&client->queue);
-	client->queue = (struct buf){};
-	client->sent = 0;
-	return event_change_fd(client->all->loop, client->fd, EPOLLIN);
+	return client_watch(client);
 }
 
 static int client_send(struct client *client, const void *data, size_t size)
 {
-	if (client->queue.size - client->sent + size > CLIENT_QUEUE_MAX)
-		return -ENOBUFS;
-	buf_add(&client->queue, data, size);
-	return client->queue.error < 0 ? client->queue.error : client_flush(client);
+	int r;
+
+	if (client->is_deaf)
+		return 0;
+	r = backlog_add(&client->queue, data, size, CLIENT_QUEUE_MAX);
+	return r < 0 ? r : client_flush(client);
 }
 
 static unsigned be16(const unsigned char *bytes)
@@ -122,7 +158,7 @@ static void client_take_frame(struct client *client, unsigned char type, const u
 
 static int client_take_frames(struct client *client)
 {
-	while (client->frame_size >= FRAME_HEADER) {
+	while (client->frame_size >= FRAME_HEADER && !client->all->is_held) {
 		size_t size = be16(client->frame + 1);
 		size_t whole = FRAME_HEADER + size;
 
@@ -153,15 +189,37 @@ static int client_read(struct client *client)
 static int on_client(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
 	struct client *client = userdata;
+	bool is_held = client->all->is_held;
 	int r = 0;
 
 	if (events & EPOLLOUT)
 		r = client_flush(client);
-	if (r >= 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+	if (r >= 0 && is_held && (events & (EPOLLHUP | EPOLLERR)))
+		r = client_make_deaf(client);
+	if (r >= 0 && !is_held && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		r = client_read(client);
 	if (r < 0)
 		client_drop(client);
 	return 0;
+}
+
+void console_clients_hold(struct console_clients *clients, bool on)
+{
+	clients->is_held = on;
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *client = clients->slots[i];
+		int r;
+
+		if (!client)
+			continue;
+		/* What one of them has sent already may fill the guest's queue again. */
+		r = client_take_frames(client);
+		if (r >= 0)
+			r = client_watch(client);
+		/* Not while its frame is being taken, which is when it is held. */
+		if (r < 0 && !on)
+			client_drop(client);
+	}
 }
 
 int console_clients_new(struct event_loop *loop, client_input_fn input, client_resize_fn resize,
@@ -219,7 +277,7 @@ int console_clients_add(struct console_clients *clients, int fd, const struct sc
 		return slot < CLIENTS_MAX ? -ENOMEM : -EBUSY;
 	}
 	*client = (struct client){.all = clients, .fd = fd};
-	r = event_add_fd(clients->loop, fd, EPOLLIN, on_client, client);
+	r = client_watch(client);
 	if (r < 0) {
 		(void)close(fd);
 		free(client);

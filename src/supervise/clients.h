@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,3 +36,8 @@ void console_clients_free(struct console_clients *clients);
 /* fd is taken, also on error. -EBUSY when there are CLIENTS_MAX. */
 int console_clients_add(struct console_clients *clients, int fd, const struct scrollback *back);
 void console_clients_send(struct console_clients *clients, const void *data, size_t size);
+/*
+ * Nobody's input is read while it is held: the machine does not take any. May be called by the
+ * input function: what its client has sent behind that is kept.
+ */
+void console_clients_hold(struct console_clients *clients, bool on);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The console of a machine: what its master says goes to the log, to a bounded back-scroll, to the
- * caller's terminal and to attached clients; what those type goes in. Nobody can hold it up: a slow
- * client is let go, and a machine whose console nobody reads runs on (T02, T03).
+ * caller's terminal and to attached clients; what those type goes in. Nobody can hold up the
+ * supervisor: a slow client is let go. Where the caller of `run` does not read its output, or the
+ * guest its input, it is the writer at the other end that waits, as at any terminal (T02, T03).
  * Supervisor's side.
  */
 #include <fcntl.h>
@@ -11,9 +12,10 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
+#include "lib/backlog.h"
 #include "lib/fd.h"
-#include "lib/io.h"
 #include "lib/macro.h"
+#include "lib/outlet.h"
 #include "lib/time.h"
 #include "log/log.h"
 #include "supervise/clients.h"
@@ -22,6 +24,15 @@
 #define READ_SIZE 4096
 /* Per wake-up, so that a flood can't keep the loop from its other work. */
 #define READS_MAX 64
+/* What a machine says in its last moments, and nobody has read yet: more than a pty can hold. */
+#define OUTPUT_MAX (256 * 1024)
+/*
+ * Input that the guest has not taken yet. Beyond that nobody's input is read; below, the keys that
+ * leave are seen also where the guest reads nothing.
+ */
+#define TYPED_MAX (64 * 1024)
+/* Where epoll can't watch standard input, for want of memory say. */
+#define INPUT_RETRY_US (100 * USEC_PER_MSEC)
 /* An unfinished line ("login: ") is logged when the console has been silent for so long. */
 #define FLUSH_US (500 * USEC_PER_MSEC)
 /* ^] three times within a second. Source: systemd-nspawn(1). */
@@ -34,10 +45,14 @@ struct console {
 	int pty_fd;
 	struct console_clients *clients;
 	struct event_timer flush_timer;
+	struct event_timer pump_timer;
 	struct scrollback scrollback;
+	struct backlog typed; /* on its way to the guest */
+	bool is_held;	      /* no input is read until the guest has taken some */
 	/* the caller's terminal */
-	bool has_output;
-	bool has_input;
+	struct outlet output;
+	struct event_timer input_timer;
+	int input_fd; /* -1: none, or it has ended */
 	bool is_raw;
 	struct termios saved;
 	unsigned escapes;
@@ -70,8 +85,7 @@ static void spread(struct console *console, const char *data, size_t size)
 	if (console->s->spec->managed)
 		scrollback_add(&console->scrollback, data, size);
 	console_clients_send(console->clients, data, size);
-	if (console->has_output && io_write_all(STDOUT_FILENO, data, size) < 0)
-		console->has_output = false;
+	(void)outlet_write(&console->output, data, size);
 }
 
 /* 0: nothing more for now; 1: something was read; -EIO and the like: the machine has let go. */
@@ -89,21 +103,109 @@ static int read_master(struct console *console)
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 
+/*
+ * Not while the caller of `run` has something left to read: then the pty fills up, and the guest's
+ * writer waits. A flood is left in the middle, to go on when others have had their turn.
+ */
+static void pump(struct console *console)
+{
+	for (int reads = 0; reads < READS_MAX; reads++)
+		if (!outlet_is_empty(&console->output) || read_master(console) <= 0)
+			return;
+	event_arm_timer(console->s->loop, &console->pump_timer, time_monotonic_us());
+}
+
+static int on_pump(struct event_loop *loop, void *userdata)
+{
+	struct console *console = userdata;
+
+	if (console->pty_fd >= 0)
+		pump(console);
+	return 0;
+}
+
+static void on_output_empty(void *userdata)
+{
+	(void)on_pump(NULL, userdata);
+}
+
+static int on_input(struct event_loop *loop, int fd, uint32_t events, void *userdata);
+
+static void watch_input(struct console *console)
+{
+	struct event_loop *loop = console->s->loop;
+
+	if (console->input_fd < 0)
+		return;
+	if (event_add_fd(loop, console->input_fd, EPOLLIN, on_input, console) < 0)
+		event_arm_timer(loop, &console->input_timer, time_monotonic_us() + INPUT_RETRY_US);
+}
+
+static int on_input_retry(struct event_loop *loop, void *userdata)
+{
+	struct console *console = userdata;
+
+	if (!console->is_held)
+		watch_input(console);
+	return 0;
+}
+
+/* Removed and not only changed: a hang-up would be told again and again. */
+static void hold_input(struct console *console, bool on)
+{
+	if (console->is_held == on)
+		return;
+	console->is_held = on;
+	event_disarm_timer(console->s->loop, &console->input_timer);
+	if (!on)
+		watch_input(console);
+	else if (console->input_fd >= 0)
+		event_remove_fd(console->s->loop, console->input_fd);
+	console_clients_hold(console->clients, on);
+}
+
+/* Writes what the guest takes. */
+static void flush_typed(struct console *console)
+{
+	while (backlog_size(&console->typed) > 0) {
+		ssize_t n = write(console->pty_fd, backlog_data(&console->typed),
+				  backlog_size(&console->typed));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0 || (n < 0 && errno == EAGAIN))
+			break;
+		if (n < 0)
+			backlog_done(&console->typed);
+		else
+			backlog_drop(&console->typed, (size_t)n);
+	}
+	hold_input(console, backlog_size(&console->typed) >= TYPED_MAX);
+}
+
+/* Between two boots there is nobody to type to. */
+static void type(struct console *console, const void *data, size_t size)
+{
+	if (console->pty_fd < 0)
+		return;
+	/* Whoever types does so in pieces of READ_SIZE, and only while input is not held. */
+	(void)backlog_add(&console->typed, data, size, TYPED_MAX + READ_SIZE);
+	flush_typed(console);
+}
+
+/*
+ * EIO: for now no process of the guest holds the console. It may be opened again, and epoll would
+ * report the hang-up for ever: edge-triggered, so that a new opener wakes us and a hung-up terminal
+ * does not. Nor does a guest that takes its input, where none is waiting.
+ */
 static int on_master(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
 	struct console *console = userdata;
 
-	/*
-	 * EIO: for now no process of the guest holds the console. It may be opened again, and epoll
-	 * would report the hang-up for ever: edge-triggered, so that a new opener wakes us and a
-	 * hung-up terminal does not.
-	 */
-	int reads = 0;
-
-	while (reads < READS_MAX && read_master(console) > 0)
-		reads++;
-	/* There may be more: armed anew, an edge that has passed is reported again. */
-	return reads < READS_MAX ? 0 : event_change_fd(loop, fd, EPOLLIN | EPOLLET);
+	if (backlog_size(&console->typed) > 0)
+		flush_typed(console);
+	pump(console);
+	return 0;
 }
 
 static int watch_master(struct console *console)
@@ -111,8 +213,8 @@ static int watch_master(struct console *console)
 	int r = fd_set_nonblock(console->pty_fd, true);
 
 	if (r >= 0)
-		r = event_add_fd(console->s->loop, console->pty_fd, EPOLLIN | EPOLLET, on_master,
-				 console);
+		r = event_add_fd(console->s->loop, console->pty_fd, EPOLLIN | EPOLLOUT | EPOLLET,
+				 on_master, console);
 	return r < 0 ? log_errno(r, "watch the console of machine %s", console->s->spec->machine)
 		     : 0;
 }
@@ -145,11 +247,15 @@ static bool sees_escape(struct console *console, const char *data, size_t size)
 	return false;
 }
 
-/* What the guest does not take at once is dropped, as a terminal without flow control does. */
-static void type(int pty_fd, const void *data, size_t size)
+static void close_input(struct console *console)
 {
-	if (pty_fd >= 0)
-		(void)!write(pty_fd, data, size);
+	if (console->input_fd < 0)
+		return;
+	event_disarm_timer(console->s->loop, &console->input_timer);
+	event_remove_fd(console->s->loop, console->input_fd);
+	if (console->input_fd != STDIN_FILENO)
+		(void)close(console->input_fd);
+	console->input_fd = -1;
 }
 
 static int on_input(struct event_loop *loop, int fd, uint32_t events, void *userdata)
@@ -161,15 +267,14 @@ static int on_input(struct event_loop *loop, int fd, uint32_t events, void *user
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
 	if (n <= 0) {
-		event_remove_fd(loop, fd);
-		console->has_input = false;
+		close_input(console);
 		return 0;
 	}
 	if (sees_escape(console, data, (size_t)n)) {
 		stop_kill(console->s);
 		return 0;
 	}
-	type(console->pty_fd, data, (size_t)n);
+	type(console, data, (size_t)n);
 	return 0;
 }
 
@@ -185,27 +290,45 @@ static void make_raw(struct console *console)
 		console->is_raw = true;
 }
 
+static int open_input(struct console *console)
+{
+	int own = fd_reopen_nonblock(STDIN_FILENO, O_RDONLY);
+	int r;
+
+	console->input_fd = own < 0 ? STDIN_FILENO : own;
+	r = event_add_fd(console->s->loop, console->input_fd, EPOLLIN, on_input, console);
+	if (r >= 0)
+		return 0;
+	close_input(console);
+	/* A regular file can't be waited for: it has no more to say than what a shell would read.
+	 */
+	return r == -EPERM ? 0 : log_errno(r, "watch the terminal");
+}
+
 static int open_terminal(struct console *console)
 {
 	enum spec_console mode = console->s->spec->console;
-	int r = 0;
+	bool has_output = mode == SPEC_CONSOLE_INTERACTIVE || mode == SPEC_CONSOLE_READ_ONLY;
+	int r;
 
-	console->has_output = mode == SPEC_CONSOLE_INTERACTIVE || mode == SPEC_CONSOLE_READ_ONLY;
+	if (has_output)
+		outlet_open(&console->output, STDOUT_FILENO, OUTPUT_MAX);
+	else
+		outlet_open_own(&console->output, -1, 0);
+	console->output.on_empty = on_output_empty;
+	console->output.userdata = console;
+	outlet_attach(&console->output, console->s->loop);
 	if (mode != SPEC_CONSOLE_INTERACTIVE)
 		return 0;
-	r = event_add_fd(console->s->loop, STDIN_FILENO, EPOLLIN, on_input, console);
-	/* A regular file can't be waited for: it has no more to say than what a shell would read.
-	 */
-	if (r < 0 && r != -EPERM)
-		return log_errno(r, "watch the terminal");
-	console->has_input = r >= 0;
-	make_raw(console);
-	return 0;
+	r = open_input(console);
+	if (r >= 0)
+		make_raw(console);
+	return r;
 }
 
 static void on_client_input(void *userdata, const void *data, size_t size)
 {
-	type(((struct console *)userdata)->pty_fd, data, size);
+	type(userdata, data, size);
 }
 
 static void on_client_resize(void *userdata, uint16_t rows, uint16_t columns)
@@ -225,9 +348,13 @@ int console_new(struct supervisor *s, struct console **ret)
 	if (!console)
 		return log_oom();
 	console->s = s;
-	console->pty_fd = -1;
+	console->pty_fd = console->input_fd = console->output.fd = -1;
 	console->flush_timer =
 		(struct event_timer){.due_us = USEC_INFINITY, .fn = flush_log, .userdata = console};
+	console->pump_timer =
+		(struct event_timer){.due_us = USEC_INFINITY, .fn = on_pump, .userdata = console};
+	console->input_timer = (struct event_timer){
+		.due_us = USEC_INFINITY, .fn = on_input_retry, .userdata = console};
 	r = console_clients_new(s->loop, on_client_input, on_client_resize, console,
 				&console->clients);
 	if (r >= 0)
@@ -260,12 +387,21 @@ void console_disconnect(struct console *console)
 	if (console->pty_fd < 0)
 		return;
 	event_remove_fd(console->s->loop, console->pty_fd);
-	while (read_master(console) > 0)
+	/* With an end, should a process of the host's write there. */
+	for (int reads = 0; reads < READS_MAX && read_master(console) > 0; reads++)
 		;
 	if (console->s->log)
 		consolelog_flush(console->s->log);
 	event_disarm_timer(console->s->loop, &console->flush_timer);
+	event_disarm_timer(console->s->loop, &console->pump_timer);
 	(void)close(take_fd(&console->pty_fd));
+	backlog_done(&console->typed);
+	hold_input(console, false);
+}
+
+void console_finish(struct console *console, int stop_fd, int timeout_ms)
+{
+	outlet_finish(&console->output, stop_fd, timeout_ms);
 }
 
 void console_free(struct console *console)
@@ -273,8 +409,8 @@ void console_free(struct console *console)
 	if (!console)
 		return;
 	console_disconnect(console);
-	if (console->has_input)
-		event_remove_fd(console->s->loop, STDIN_FILENO);
+	close_input(console);
+	outlet_close(&console->output);
 	if (console->is_raw)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &console->saved);
 	console_clients_free(console->clients);

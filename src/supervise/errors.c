@@ -50,6 +50,14 @@ struct hint {
 	"something is mounted over parts of the host's own /proc or /sys, as in another "          \
 	"container: the kernel then refuses a new one inside a user namespace"
 
+#define IS_THE_HOSTS                                                                               \
+	"the path leads into a folder of the host's, bound there or mounted in the tree, in "      \
+	"which the machine's root may make nothing: make it on the host, or see whether a "        \
+	"symbolic link in the image leads there"
+#define CANT_LIMIT                                                                                 \
+	"a machine whose root is root of this host may make no cgroup namespaces, and that can't " \
+	"be forbidden here: use --private-users=pick"
+
 #define IS_NOT_KNOWN "this kernel does not know that file system"
 
 static const struct hint hints[] = {
@@ -62,9 +70,15 @@ static const struct hint hints[] = {
 	{PLAN_OP_CLONE_HOLDER, EPERM,
 	 "user namespaces are forbidden here (sysctl kernel.unprivileged_userns_clone, or an outer "
 	 "container): use --private-users=no"},
+	{PLAN_OP_CLONE_HOLDER, EINVAL,
+	 "the machine's users don't exist here, as in an outer container that maps fewer: use "
+	 "--private-users=no"},
 	{PLAN_OP_UNSHARE, ENOSPC,
 	 "the kernel allows no more namespaces: see sysctl user.max_net_namespaces and its like"},
 	{PLAN_OP_UNSHARE, EPERM, "redd needs root for this: run it with sudo"},
+	{PLAN_OP_SYSCTL, EROFS, CANT_LIMIT},
+	{PLAN_OP_SYSCTL, EACCES, CANT_LIMIT},
+	{PLAN_OP_SYSCTL, ENOENT, CANT_LIMIT},
 	{PLAN_OP_MOUNT_FS, EPERM, IS_COVERED_ON_HOST},
 	{PLAN_OP_NEW_FS, EPERM, IS_COVERED_ON_HOST},
 	{PLAN_OP_MOUNT_FS, ENODEV, IS_NOT_KNOWN},
@@ -75,6 +89,9 @@ static const struct hint hints[] = {
 	{PLAN_OP_MKFILE, EROFS,
 	 "the tree is read-only and lacks that file: make it in the image, or start without "
 	 "--read-only"},
+	{PLAN_OP_MKDIR, EACCES, IS_THE_HOSTS},
+	{PLAN_OP_MKFILE, EACCES, IS_THE_HOSTS},
+	{PLAN_OP_LINK, EACCES, IS_THE_HOSTS},
 	{PLAN_OP_MKDIR, ELOOP,
 	 "it is a symbolic link in the image; a directory is needed there, so that nothing of the "
 	 "host "

@@ -10,6 +10,7 @@
 #include "host/host.h"
 #include "image/lock.h"
 #include "lib/event.h"
+#include "lib/outlet.h"
 #include "machine/consolelog.h"
 #include "machine/registry.h"
 #include "supervise/supervise.h"
@@ -17,6 +18,9 @@
 struct console;
 struct control_server;
 struct network;
+
+/* Messages that wait for a caller who does not read; further ones are dropped. */
+#define SUPERVISOR_MESSAGES_MAX (16 * 1024)
 
 /* How a boot of the machine ended. */
 enum supervisor_end {
@@ -38,6 +42,7 @@ struct supervisor {
 	struct consolelog *log; /* NULL where nothing is kept */
 
 	int mount_ns_fd; /* the caller's, to go back to between boots */
+	int oom_score;	 /* of the machine, see machine/oom.h */
 
 	/* one boot */
 	struct host host;
@@ -61,16 +66,20 @@ struct supervisor {
 	int signal_fd;
 	struct event_timer stop_timer;
 	struct event_timer ask_timer;
+	struct event_timer held_timer; /* to look who keeps a killed machine from ending */
 	unsigned reminders;
 	int asker_fd;			/* pidfd of the process that asks the init, or -1 */
 	struct event_timer ready_timer; /* for a generation that may be rolled back */
 	bool has_rolled_back;		/* and nothing became ready since */
 	struct event_timer quiet_timer;
 	struct event_timer state_timer; /* to write again what readers don't find: it was said */
+	bool is_confined;		/* see confine.c: stays so over reboots */
 	bool was_forced;		/* killed on the way to a reboot that was asked for */
 	bool is_stopping;
+	bool was_signalled;	/* asked by a signal to end */
 	bool wants_no_reboot;	/* stop was asked: a reboot from inside ends the machine too */
 	int start_fd;		/* `redd start` waits at the other end, or -1 */
+	struct outlet messages; /* to `redd start`, or to standard error */
 	bool plan_reached_exec; /* what failed was exec itself */
 	int start_error;	/* why the machine could not be made */
 };
@@ -79,6 +88,12 @@ struct supervisor {
 int boot_machine(struct supervisor *s);
 /* Kills what is left and undoes everything of this boot. */
 void boot_undo(struct supervisor *s);
+
+/*
+ * confine.c: gives up, once, what the supervisor of a running machine does not need. -errno: said
+ * why; then the machine must not go on.
+ */
+int confine_supervisor(struct supervisor *s);
 
 /* errors.c: words the failure of an op, once. Returns `error`. */
 int boot_log_failure(const struct supervisor *s, const struct plan_op *op, int error);
@@ -89,6 +104,8 @@ int console_new(struct supervisor *s, struct console **ret);
 int console_connect(struct console *console, int pty_fd);
 /* Reads what is still in the master after the machine's end, and lets go of it. */
 void console_disconnect(struct console *console);
+/* Nothing depends on the supervisor any more: waits as outlet_finish() for the caller to read. */
+void console_finish(struct console *console, int stop_fd, int timeout_ms);
 void console_free(struct console *console);
 /* `fd` is taken and gets the back-scroll, then the stream; frames of control.h come from it. */
 int console_add_client(struct console *console, int fd, uint16_t rows, uint16_t columns);
@@ -102,8 +119,7 @@ int notify_watch(struct supervisor *s);
 void notify_unwatch(struct supervisor *s);
 
 /* control.c */
-int control_server_new(struct supervisor *s, struct control_server **ret);
-void control_server_free(struct control_server *server);
+int control_open(struct supervisor *s, struct control_server **ret);
 
 /* stop.c */
 int stop_ask(struct supervisor *s, uint64_t timeout_us);
@@ -129,7 +145,9 @@ int supervisor_write_state(struct supervisor *s, enum machine_phase phase);
  * that, when the boot has succeeded. Loud.
  */
 int supervisor_open_to_others(struct supervisor *s);
-/* The whole life, for run and start. Exit code or -errno. */
+/* A signal that asks for the end came, while nobody runs the loop: takes it. */
+bool supervisor_is_interrupted(struct supervisor *s);
+/* The whole life, for run and start. s->messages is closed at the end. Exit code or -errno. */
 int supervisor_live(struct supervisor *s);
 
 /* start.c: tells `redd start` that the machine is ready, and lets go of it. */

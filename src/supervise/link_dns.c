@@ -78,9 +78,15 @@ static bool asks_for_address(const struct dns_query *query)
 	return false;
 }
 
+/* What is asked for below our own suffix, or without a dot, is nobody else's to know. */
+static bool is_of_machines(const char *name)
+{
+	return *name && (!strchr(name, '.') || str_has_suffix(name, NET_NAMES_SUFFIX));
+}
+
 /*
- * A name of one label. One that is no machine's is not told to the world when an address is asked
- * for; "com. NS" and the like are what a validating resolver inside asks.
+ * A name of a machine, bare or full. One that is no machine's is not told to the world when an
+ * address is asked for; "com. NS" and the like are what a validating resolver inside asks.
  */
 static int answer_machine(struct dns_answer *answer)
 {
@@ -145,7 +151,7 @@ static int answer_locally(struct link_service *service, struct dns_answer *answe
 		return answer_localhost(answer);
 	if (streq(query->name, GATEWAY_NAME))
 		return answer_gateway(service, answer);
-	if (query->name[0] && !strchr(query->name, '.'))
+	if (is_of_machines(query->name))
 		return answer_machine(answer);
 	if (!query->is_plain || dns_parse_reverse(query->name, &address) < 0)
 		return -ENOENT;

@@ -13,6 +13,7 @@
 
 #include <netinet/in.h>
 
+#include "lib/acceptor.h"
 #include "net/dhcp4.h"
 #include "net/dns.h"
 #include "net/frame.h"
@@ -89,8 +90,7 @@ struct link_service {
 
 	struct link_resolvers resolvers;
 	struct link_question *questions[LINK_QUESTIONS_MAX];
-	int listen_fds[2];
-	struct event_timer listen_timer;
+	struct acceptor acceptors[2];
 	struct link_connection *connections[LINK_CONNECTIONS_MAX];
 };
 

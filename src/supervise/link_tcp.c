@@ -19,7 +19,6 @@
 #define LENGTH_SIZE 2
 #define QUERY_MAX LINK_FRAME_MAX
 #define BACKLOG LINK_CONNECTIONS_MAX
-#define LISTEN_PAUSE_US USEC_PER_SEC
 
 /* A message with its length in front, on its way in or out. */
 struct message {
@@ -323,19 +322,6 @@ static void connection_new(struct link_service *service, int taken)
 	(void)take_fd(&fd);
 }
 
-static void listen_for(struct link_service *service, uint32_t events)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(service->listen_fds); i++)
-		if (service->listen_fds[i] >= 0)
-			(void)event_change_fd(service->loop, service->listen_fds[i], events);
-}
-
-static int on_listen_timer(struct event_loop *loop, void *userdata)
-{
-	listen_for(userdata, EPOLLIN);
-	return 0;
-}
-
 /* The host's own processes count as of the link, too, and would take the machine's connections. */
 static bool is_of_link(const struct link_service *service, const struct sockaddr_in6 *peer)
 {
@@ -352,23 +338,14 @@ static bool is_of_link(const struct link_service *service, const struct sockaddr
 	       !net_address_equal(&address, &lease->host6);
 }
 
-static int on_listen(struct event_loop *loop, int fd, uint32_t events, void *userdata)
+static int on_accept(int fd, const struct sockaddr_storage *peer, void *userdata)
 {
 	struct link_service *service = userdata;
-	struct sockaddr_in6 peer = {};
-	socklen_t size = sizeof(peer);
-	int client = accept4(fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (client >= 0 && !is_of_link(service, &peer)) {
-		(void)close(client);
-	} else if (client >= 0) {
-		connection_new(service, client);
-	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		/* No descriptor is left: the connection stays, and would wake us for ever. */
-		listen_for(service, 0);
-		event_arm_timer(loop, &service->listen_timer,
-				time_monotonic_us() + LISTEN_PAUSE_US);
-	}
+	if (is_of_link(service, (const struct sockaddr_in6 *)peer))
+		connection_new(service, fd);
+	else
+		(void)close(fd);
 	return 0;
 }
 
@@ -398,29 +375,23 @@ int link_tcp_start(struct link_service *service)
 	const struct net_address *hosts[] = {&service->lease.host4, &service->lease.host6};
 	int r = 0;
 
-	service->listen_timer = (struct event_timer){
-		.due_us = USEC_INFINITY, .fn = on_listen_timer, .userdata = service};
 	for (size_t i = 0; i < ARRAY_SIZE(hosts) && r >= 0; i++) {
 		int fd = net_address_is_set(hosts[i]) ? open_listener(service, hosts[i]) : -1;
 
 		if (fd < 0)
 			continue; /* somebody's port, or no such family: UDP is answered anyhow */
-		service->listen_fds[i] = fd;
-		r = event_add_fd(service->loop, fd, EPOLLIN, on_listen, service);
+		r = acceptor_open(&service->acceptors[i], service->loop, fd, on_accept, service);
+		if (r < 0)
+			(void)close(fd);
 	}
 	return r;
 }
 
 void link_tcp_done(struct link_service *service)
 {
-	event_disarm_timer(service->loop, &service->listen_timer);
 	for (size_t i = 0; i < LINK_CONNECTIONS_MAX; i++)
 		if (service->connections[i])
 			connection_free(service->connections[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(service->listen_fds); i++)
-		if (service->listen_fds[i] >= 0) {
-			event_remove_fd(service->loop, service->listen_fds[i]);
-			(void)close(service->listen_fds[i]);
-			service->listen_fds[i] = -1;
-		}
+	for (size_t i = 0; i < ARRAY_SIZE(service->acceptors); i++)
+		acceptor_close(&service->acceptors[i]);
 }

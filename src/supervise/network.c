@@ -138,6 +138,43 @@ static const struct net_address *first_of(const struct net_address *addresses, s
 	return NULL;
 }
 
+#define NAME_NOTE "its name is " /* how the note on the name begins */
+
+/*
+ * Said once, and again when the reason changes: what becomes of the name depends on /etc/hosts,
+ * too, when the addresses change.
+ */
+static void note_name(struct network *network, const struct net_address *addresses, size_t count)
+{
+	const char *machine = network->s->spec->machine;
+	char ***notes = &network->s->state.network_notes;
+	const char *reason = count > 0 ? net_name_conflict(machine, addresses, count) : NULL;
+	autostrv char **kept = NULL;
+	autofree char *note = NULL;
+	int r = 0;
+
+	if (reason)
+		note = str_printf(NAME_NOTE "%s" NET_NAMES_SUFFIX " here, and not the bare %s: %s",
+				  machine, machine, reason);
+	if (reason && !note) {
+		(void)log_oom();
+		return;
+	}
+	if (note && !strv_contains(*notes, note))
+		log_warning("machine %s: %s", machine, note);
+	for (char **old = *notes; old && *old && r >= 0; old++)
+		if (!str_after_prefix(*old, NAME_NOTE))
+			r = strv_add(&kept, *old);
+	if (r >= 0 && note)
+		r = strv_add(&kept, note);
+	if (r < 0) {
+		(void)log_oom();
+		return;
+	}
+	(void)strv_free(*notes);
+	*notes = take_ptr(kept);
+}
+
 /* The machine's addresses, and nothing else, are these from now on; its ports lead to `targets`. */
 static void use_addresses(struct network *network, const struct net_address *addresses,
 			  size_t count, const struct net_address *targets, size_t target_count)
@@ -146,6 +183,7 @@ static void use_addresses(struct network *network, const struct net_address *add
 
 	if (r < 0)
 		log_warning_errno(r, "publish the name of machine %s", network->s->spec->machine);
+	note_name(network, addresses, count);
 	describe_addresses(network, addresses, count);
 	ports_set_target(network->ports, first_of(targets, target_count, AF_INET),
 			 first_of(targets, target_count, AF_INET6));

@@ -16,7 +16,7 @@
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
-#include "supervise/port_owner.h"
+#include "machine/port_owner.h"
 #include "supervise/proxy.h"
 #include "supervise/proxy_udp.h"
 
@@ -90,17 +90,24 @@ void ports_failure_done(struct ports_failure *failure)
 	*failure = (struct ports_failure){};
 }
 
-static int fail_taken(const struct net_port *port, unsigned number, struct ports_failure *ret)
+static struct net_port one_of(const struct net_port *port, unsigned number)
+{
+	struct net_port one = *port;
+
+	one.first = one.last = (uint16_t)number;
+	one.guest_first = (uint16_t)(port->guest_first + (number - port->first));
+	return one;
+}
+
+/* By `owner`, or by somebody who would have to be searched for. */
+static int fail_taken(const struct net_port *port, unsigned number, const char *owner,
+		      struct ports_failure *ret)
 {
 	autofree char *name = name_port(port, number);
-	struct port_query query = {.protocol = port->protocol,
-				   .address = port->bind,
-				   .first = (uint16_t)number,
-				   .last = (uint16_t)number};
 
-	if (port_owner_find(&query, &ret->owner) < 0)
-		ret->owner = strdup("somebody");
-	ret->text = str_printf("%s is taken by %s", name, ret->owner);
+	ret->port = one_of(port, number);
+	ret->owner = owner ? strdup(owner) : NULL;
+	ret->text = str_printf("%s is taken", name);
 	return -EADDRINUSE;
 }
 
@@ -111,7 +118,7 @@ static int fail(const struct net_port *port, unsigned number, int error, struct 
 
 	(void)net_address_format(&port->bind, address);
 	if (error == -EADDRINUSE)
-		return fail_taken(port, number, ret);
+		return fail_taken(port, number, NULL, ret);
 	if (error == -EADDRNOTAVAIL)
 		ret->text =
 			str_printf("%s can't be had: this host has no address %s", name, address);
@@ -245,16 +252,6 @@ static int give_to_proxies(struct ports *ports, struct forward *forward)
 	return r;
 }
 
-static int fail_forwarded(const struct net_port *port, unsigned number, const char *owner,
-			  struct ports_failure *ret)
-{
-	autofree char *name = name_port(port, number);
-
-	ret->owner = strdup(owner);
-	ret->text = str_printf("%s is taken by %s", name, owner);
-	return -EADDRINUSE;
-}
-
 /* What may not be bound by another machine either: only others' states, and the table of sockets,
  * tell of its ports. */
 static int check_unbound(const struct ports *ports, const struct net_port *port,
@@ -268,9 +265,9 @@ static int check_unbound(const struct ports *ports, const struct net_port *port,
 	uint16_t taken;
 
 	if (port_owner_find_forward(ports->machine, port, &taken, &owner) > 0)
-		return fail_forwarded(port, taken, owner, ret);
+		return fail_taken(port, taken, owner, ret);
 	if (port_owner_find_taken(&query, &taken) > 0)
-		return fail_taken(port, taken, ret);
+		return fail_taken(port, taken, NULL, ret);
 	return 0;
 }
 
@@ -279,8 +276,8 @@ static int check_range(const struct ports *ports, const struct net_port *port,
 {
 	for (size_t i = 0; i < ports->count; i++)
 		if (net_port_overlaps(&ports->list[i], port))
-			return fail_forwarded(port, MAX(port->first, ports->list[i].first),
-					      "this machine itself", ret);
+			return fail_taken(port, MAX(port->first, ports->list[i].first),
+					  "this machine itself", ret);
 	return needs_filter(port) ? check_unbound(ports, port, ret) : 0;
 }
 
@@ -440,6 +437,18 @@ int ports_try_add(struct ports *ports, const struct net_port *port, struct ports
 	return 0;
 }
 
+/* Nothing is served yet that a search would hold up. */
+static void find_owner(struct ports_failure *failure)
+{
+	struct port_query query = {.protocol = failure->port.protocol,
+				   .address = failure->port.bind,
+				   .first = failure->port.first,
+				   .last = failure->port.last};
+
+	if (!failure->owner && port_owner_find(&query, &failure->owner) < 0)
+		failure->owner = strdup("somebody");
+}
+
 int ports_add(struct ports *ports, const struct net_port *port, const char *origin)
 {
 	autocall(ports_failure_done) struct ports_failure failure = {};
@@ -447,10 +456,13 @@ int ports_add(struct ports *ports, const struct net_port *port, const char *orig
 
 	if (r >= 0)
 		return 0;
-	(void)log_error(r, "%s: %s", origin, failure.text ? failure.text : strerror(-r));
-	if (r == -EADDRINUSE)
-		log_hint("stop who has it, or forward another port of the host: %s:FREE-PORT:%u",
-			 protocol_name(port->protocol), port->guest_first);
+	if (r != -EADDRINUSE)
+		return log_error(r, "%s: %s", origin, failure.text ? failure.text : strerror(-r));
+	find_owner(&failure);
+	(void)log_error(r, "%s: %s by %s", origin, failure.text ? failure.text : "a port is taken",
+			failure.owner ? failure.owner : "somebody");
+	log_hint("stop who has it, or forward another port of the host: %s:FREE-PORT:%u",
+		 protocol_name(port->protocol), port->guest_first);
 	return r;
 }
 

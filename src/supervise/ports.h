@@ -35,12 +35,14 @@ int ports_add(struct ports *ports, const struct net_port *port, const char *orig
 
 /* Why a port was not added. */
 struct ports_failure {
-	char *text; /* a sentence about the port, without its end: "8080/tcp is taken by nginx …" */
-	char *owner; /* of a port that is taken: -EADDRINUSE; else NULL */
+	char *text;  /* a sentence about the port, without its end: "8080/tcp is taken" */
+	char *owner; /* of a port that is taken (-EADDRINUSE), when known without a search: "machine
+			web"; else NULL */
+	struct net_port port; /* the one that is taken, for the search */
 };
 
 void ports_failure_done(struct ports_failure *failure);
-/* As ports_add(), but quiet: *ret tells what it would have said. */
+/* As ports_add(), but quiet, and without a search for the owner: *ret tells why. */
 int ports_try_add(struct ports *ports, const struct net_port *port, struct ports_failure *ret);
 /* -ENOENT when the very same was not added. Open connections of a proxy are ended. */
 int ports_remove(struct ports *ports, const struct net_port *port);

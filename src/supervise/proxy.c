@@ -15,19 +15,17 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "lib/acceptor.h"
 #include "lib/fd.h"
 #include "lib/macro.h"
 #include "lib/time.h"
 #include "supervise/proxy_flow.h"
 
-/* One wake-up: so many are accepted, so many pipes full are moved; then others have their turn. */
-#define ACCEPTS_AT_ONCE 16
+/* One wake-up: so many pipes full are moved; then others have their turn. */
 #define MOVES_AT_ONCE 16
 /* Two sockets, two pipes; and what the supervisor itself needs. */
 #define FDS_EACH 6
 #define FDS_SPARED 128
-/* No descriptor or no memory: who waits, waits so long. */
-#define PAUSE_US USEC_PER_SEC
 /* About 15 s: a machine that is there answers at once. */
 #define SYN_RETRIES 3
 
@@ -36,7 +34,7 @@
 struct listener {
 	struct listener *next;
 	struct proxy *proxy;
-	int fd;
+	struct acceptor acceptor;
 	uint16_t guest_port;
 	const void *owner;
 };
@@ -60,8 +58,7 @@ struct proxy {
 	struct listener *listeners;
 	struct connection *connections;
 	size_t count;
-	bool is_paused;
-	struct event_timer resume_timer;
+	bool is_full; /* who comes beyond that waits */
 };
 
 static void fill_address(const struct net_address *address, uint16_t port,
@@ -102,29 +99,13 @@ static void close_with_reset(int fd)
 	(void)close(fd);
 }
 
-static void watch_listeners(struct proxy *proxy, bool on)
+static void hold_listeners(struct proxy *proxy, bool on)
 {
-	if (proxy->is_paused == !on)
+	if (proxy->is_full == on)
 		return;
-	proxy->is_paused = !on;
+	proxy->is_full = on;
 	for (struct listener *l = proxy->listeners; l; l = l->next)
-		(void)event_change_fd(proxy->loop, l->fd, on ? EPOLLIN : 0);
-	if (on)
-		event_disarm_timer(proxy->loop, &proxy->resume_timer);
-}
-
-static int on_resume(struct event_loop *loop, void *userdata)
-{
-	watch_listeners(userdata, true);
-	return 0;
-}
-
-static void pause_for_a_while(struct proxy *proxy)
-{
-	proxy->resume_timer.fn = on_resume;
-	proxy->resume_timer.userdata = proxy;
-	event_arm_timer(proxy->loop, &proxy->resume_timer, time_monotonic_us() + PAUSE_US);
-	watch_listeners(proxy, false);
+		acceptor_hold(&l->acceptor, on);
 }
 
 static size_t connections_max(void)
@@ -165,7 +146,7 @@ static void connection_free(struct connection *c, bool reset)
 	proxy_flow_done(&c->up);
 	proxy_flow_done(&c->down);
 	free(c);
-	watch_listeners(proxy, true);
+	hold_listeners(proxy, false);
 }
 
 /* 0: waits for the sockets, or is done, as the flows tell. */
@@ -268,16 +249,11 @@ static int connect_other(struct connection *c, int error)
 	return connect_to(c, was_v4 ? AF_INET6 : AF_INET);
 }
 
-static bool is_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
-}
-
 static int connect_guest(struct connection *c, int family)
 {
 	int r = connect_to(c, family);
 
-	return r < 0 && r != -EHOSTDOWN && !is_shortage(r) ? connect_other(c, r) : r;
+	return r < 0 && r != -EHOSTDOWN && !fd_is_shortage(r) ? connect_other(c, r) : r;
 }
 
 static int take_connect_result(struct connection *c, uint32_t events)
@@ -352,43 +328,14 @@ static int connection_new(struct listener *listener, int client,
 	return r;
 }
 
-/* 1: one was accepted, whatever became of it. 0: none is waiting. */
-static int accept_one(struct listener *listener)
-{
-	struct sockaddr_storage peer;
-	socklen_t size = sizeof(peer);
-	int client = accept4(listener->fd, (struct sockaddr *)&peer, &size,
-			     SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int r;
-
-	if (client < 0 && errno == EAGAIN)
-		return 0;
-	if (client < 0)
-		return is_shortage(-errno) ? -errno : 1;
-	r = connection_new(listener, client, &peer);
-	return is_shortage(r) ? r : 1;
-}
-
-static int on_listener(struct event_loop *loop, int fd, uint32_t events, void *userdata)
+static int on_accept(int fd, const struct sockaddr_storage *peer, void *userdata)
 {
 	struct listener *listener = userdata;
 	struct proxy *proxy = listener->proxy;
-	size_t max = connections_max();
+	int r = connection_new(listener, fd, peer);
 
-	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		int r;
-
-		if (proxy->count >= max) {
-			watch_listeners(proxy, false);
-			return 0;
-		}
-		r = accept_one(listener);
-		if (r < 0)
-			pause_for_a_while(proxy);
-		if (r <= 0)
-			return 0;
-	}
-	return 0;
+	hold_listeners(proxy, proxy->count >= connections_max());
+	return r;
 }
 
 int proxy_new(struct event_loop *loop, struct proxy **ret)
@@ -398,7 +345,6 @@ int proxy_new(struct event_loop *loop, struct proxy **ret)
 	if (!proxy)
 		return -ENOMEM;
 	proxy->loop = loop;
-	proxy->resume_timer.due_us = USEC_INFINITY;
 	*ret = proxy;
 	return 0;
 }
@@ -411,17 +357,16 @@ int proxy_listen(struct proxy *proxy, int fd, uint16_t guest_port, const void *o
 	if (r >= 0) {
 		*listener = (struct listener){.next = proxy->listeners,
 					      .proxy = proxy,
-					      .fd = fd,
 					      .guest_port = guest_port,
 					      .owner = owner};
-		r = event_add_fd(proxy->loop, fd, proxy->is_paused ? 0 : EPOLLIN, on_listener,
-				 listener);
+		r = acceptor_open(&listener->acceptor, proxy->loop, fd, on_accept, listener);
 	}
 	if (r < 0) {
 		(void)close(fd);
 		free(listener);
 		return r;
 	}
+	acceptor_hold(&listener->acceptor, proxy->is_full);
 	proxy->listeners = listener;
 	return 0;
 }
@@ -439,8 +384,7 @@ static void drop_listeners(struct proxy *proxy, const void *owner)
 			continue;
 		}
 		*at = listener->next;
-		event_remove_fd(proxy->loop, listener->fd);
-		(void)close(listener->fd);
+		acceptor_close(&listener->acceptor);
 		free(listener);
 	}
 }
@@ -488,7 +432,6 @@ void proxy_free(struct proxy *proxy)
 		return;
 	drop_listeners(proxy, NULL);
 	drop_connections(proxy, NULL, false);
-	event_disarm_timer(proxy->loop, &proxy->resume_timer);
 	free(proxy);
 }
 

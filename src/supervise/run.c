@@ -22,6 +22,8 @@
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
+#include "machine/oom.h"
+#include "supervise/control_server.h"
 #include "supervise/internal.h"
 #include "supervise/network.h"
 
@@ -29,6 +31,8 @@
 #define QUICK_BOOT_US (5 * USEC_PER_SEC)
 #define QUICK_BOOTS_MAX 8
 #define STATE_RETRY_US USEC_PER_SEC
+/* Output that nobody has read so long after a signal that asked for the end is dropped. */
+#define SIGNALLED_OUTPUT_MS 3000
 
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
@@ -82,31 +86,57 @@ void supervisor_set_ready(struct supervisor *s)
 	memory_watch(s);
 }
 
-static int block_signals(struct supervisor *s)
+/* `fd` as in signalfd(2). What stays blocked and unwatched is of no interest any more. */
+static int open_signals(int fd, bool with_resize)
 {
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(watched_signals); i++)
-		(void)sigaddset(&set, watched_signals[i]);
+		if (with_resize || watched_signals[i] != SIGWINCH)
+			(void)sigaddset(&set, watched_signals[i]);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+static int block_signals(struct supervisor *s)
+{
 	(void)signal(SIGPIPE, SIG_IGN);
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? log_errno(-errno, "watch signals") : 0;
+	s->signal_fd = open_signals(-1, true);
+	return s->signal_fd < 0 ? log_errno(s->signal_fd, "watch signals") : 0;
+}
+
+/* 0: none came that means the end. */
+static int take_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	if (info.ssi_signo == SIGWINCH) {
+		console_resize_from_terminal(s->console);
+		return 0;
+	}
+	s->was_signalled = true;
+	return (int)info.ssi_signo;
 }
 
 static int on_signal(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
-	struct supervisor *s = userdata;
-	struct signalfd_siginfo info;
+	int signal = take_signal(userdata);
 
-	if (read(fd, &info, sizeof(info)) != sizeof(info))
-		return 0;
-	if (info.ssi_signo == SIGWINCH)
-		console_resize_from_terminal(s->console);
-	else
-		(void)stop_on_signal(s, (int)info.ssi_signo);
+	if (signal > 0)
+		(void)stop_on_signal(userdata, signal);
 	return 0;
+}
+
+bool supervisor_is_interrupted(struct supervisor *s)
+{
+	bool is_interrupted = take_signal(s) > 0;
+
+	s->wants_no_reboot |= is_interrupted;
+	return is_interrupted;
 }
 
 /* What the wait status of the init of a pid namespace means. Source: reboot(2), last section. */
@@ -169,6 +199,7 @@ static int describe_boot(struct supervisor *s)
 	state->leader_starttime = read_starttime(s->leader);
 	state->uid_shift = facts->uid_shift;
 	state->uid_range = facts->has_user_namespace ? facts->uid_range : 0;
+	state->scoped = facts->is_scoped;
 	state->boots++;
 	state->nix_generation = facts->store_generation;
 	if (str_replace(&state->uuid, facts->uuid) < 0 ||
@@ -198,6 +229,7 @@ static int describe_machine(struct supervisor *s)
 		.ephemeral = spec->ephemeral,
 		.booted = spec->start == SPEC_START_BOOT,
 		.private_network = spec->private_network,
+		.vsock = spec->vsock,
 		.stop_timeout_us = spec->stop_timeout_us,
 	};
 	return state->name && state->image && state->cgroup ? 0 : log_oom();
@@ -240,6 +272,8 @@ static int boot_once(struct supervisor *s)
 	mark(s, "started");
 	r = boot_machine(s);
 	if (r >= 0)
+		r = confine_supervisor(s);
+	if (r >= 0)
 		r = watch_boot(s);
 	if (r >= 0) {
 		network_boot(s->network);
@@ -249,6 +283,7 @@ static int boot_once(struct supervisor *s)
 			(void)log_errno(r, "wait for what happens to machine %s", s->spec->machine);
 	}
 	event_disarm_timer(s->loop, &s->stop_timer);
+	event_disarm_timer(s->loop, &s->held_timer);
 	if (s->was_forced && s->end == SUPERVISOR_END_EXITED)
 		s->end = SUPERVISOR_END_REBOOT;
 	s->was_forced = false;
@@ -345,6 +380,7 @@ static int open_watchers(struct supervisor *s)
 
 	if (r < 0)
 		return log_errno(r, "make the event loop");
+	outlet_attach(&s->messages, s->loop);
 	r = block_signals(s);
 	if (r >= 0)
 		r = event_add_fd(s->loop, s->signal_fd, EPOLLIN, on_signal, s);
@@ -367,21 +403,12 @@ int supervisor_open_to_others(struct supervisor *s)
 		return 0;
 	r = machine_read_boot_id(&s->state.boot_id);
 	return r < 0 ? log_errno(r, "read the id of this boot of the host")
-		     : control_server_new(s, &s->control);
+		     : control_open(s, &s->control);
 }
 
-static void let_go(struct supervisor *s)
+/* When others see that the machine has ended. */
+static void give_name_back(struct supervisor *s)
 {
-	control_server_free(s->control);
-	network_free(s->network);
-	console_free(s->console);
-	if (s->signal_fd >= 0)
-		(void)close(s->signal_fd);
-	event_loop_free(s->loop);
-	if (s->log)
-		start_report_log(s);
-	consolelog_close(s->log);
-	s->log = NULL;
 	image_lock_release(&s->image_lock);
 	if (s->image_fd >= 0)
 		(void)close(s->image_fd);
@@ -392,8 +419,58 @@ static void let_go(struct supervisor *s)
 		(void)close(s->machine_dir);
 	if (s->machine_lock_fd >= 0)
 		(void)close(s->machine_lock_fd);
-	(void)close(s->mount_ns_fd);
+}
+
+/*
+ * What the caller has not read yet is written when everything else is over: until then it would
+ * hold up whoever waits for the machine's end. A signal ends that, too.
+ */
+static void finish_output(struct supervisor *s)
+{
+	int timeout_ms = s->was_signalled ? SIGNALLED_OUTPUT_MS : -1;
+
+	if (s->signal_fd >= 0)
+		(void)open_signals(s->signal_fd, false);
+	if (s->console)
+		console_finish(s->console, s->signal_fd, timeout_ms);
+	console_free(s->console);
+	outlet_attach(&s->messages, NULL);
+	outlet_finish(&s->messages, s->signal_fd, timeout_ms);
+	log_set_sink(NULL, NULL);
+	outlet_close(&s->messages);
+}
+
+static void let_go(struct supervisor *s)
+{
+	control_server_free(s->control);
+	network_free(s->network);
+	if (s->log)
+		start_report_log(s);
+	consolelog_close(s->log);
+	s->log = NULL;
+	give_name_back(s);
+	finish_output(s);
+	if (s->signal_fd >= 0)
+		(void)close(s->signal_fd);
+	event_loop_free(s->loop);
+	if (s->mount_ns_fd >= 0)
+		(void)close(s->mount_ns_fd);
 	machine_state_done(&s->state);
+}
+
+/*
+ * Memory that belongs to no process, such as a tmpfs, can make a guest the smaller of the two. It
+ * is no hole when the supervisor goes first, but an end without a word.
+ */
+static void survive_the_machine(struct supervisor *s)
+{
+	int now = oom_score_lower_own();
+
+	s->oom_score = oom_score_of_machine(now);
+	if (now > OOM_SCORE_MIN)
+		log_debug("the OOM score of the supervisor of machine %s is %d, of the machine %d: "
+			  "without CAP_SYS_RESOURCE the machine's root can make its own as low",
+			  s->spec->machine, now, s->oom_score);
 }
 
 int supervisor_live(struct supervisor *s)
@@ -404,20 +481,21 @@ int supervisor_live(struct supervisor *s)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	/* The caller's taste must not hide /run/host or a new mount point from the machine. */
 	(void)umask(022);
+	survive_the_machine(s);
 	s->asker_fd = -1;
-	s->mount_ns_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (s->mount_ns_fd < 0)
-		return log_errno(-errno, "open /proc/self/ns/mnt; is /proc mounted?");
 	s->image_fd = s->machine_dir = s->machine_lock_fd = s->signal_fd = -1;
 	s->pty_fd = s->leader_fd = s->report_fd = s->holder_fd = -1;
 	s->image_lock = IMAGE_LOCK_NONE;
 	s->stop_timer.due_us = USEC_INFINITY;
 	s->ask_timer.due_us = USEC_INFINITY;
+	s->held_timer.due_us = USEC_INFINITY;
 	s->quiet_timer.due_us = USEC_INFINITY;
 	s->ready_timer.due_us = USEC_INFINITY;
 	s->state_timer =
 		(struct event_timer){.due_us = USEC_INFINITY, .fn = on_state_due, .userdata = s};
-	r = claim(s);
+	s->mount_ns_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	r = s->mount_ns_fd < 0 ? log_errno(-errno, "open /proc/self/ns/mnt; is /proc mounted?")
+			       : claim(s);
 	if (r >= 0)
 		r = describe_machine(s);
 	if (r >= 0)
@@ -438,6 +516,26 @@ static int exit_code_of_failure(const struct supervisor *s, int error)
 	return error == -ENOENT || error == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
+/* A machine must not wait for who reads its supervisor's messages. */
+static void stderr_sink(enum log_level level, const char *line, void *userdata)
+{
+	struct supervisor *s = userdata;
+	autofree char *text = log_format_stderr(level, line);
+
+	if (text)
+		(void)outlet_write(&s->messages, text, strlen(text));
+}
+
+static void tell_lost(void *userdata)
+{
+	struct supervisor *s = userdata;
+	unsigned lost = s->messages.lost;
+
+	s->messages.lost = 0;
+	if (lost > 0)
+		log_warning("%u messages are missing here: nobody read standard error", lost);
+}
+
 int supervise_run(const struct spec *spec, const struct image *image)
 {
 	struct supervisor s = {.spec = spec, .image = image, .start_fd = -1};
@@ -445,6 +543,10 @@ int supervise_run(const struct spec *spec, const struct image *image)
 
 	if (r < 0)
 		return log_errno(r, "open /dev/null for closed standard descriptors");
+	outlet_open(&s.messages, STDERR_FILENO, SUPERVISOR_MESSAGES_MAX);
+	s.messages.on_empty = tell_lost;
+	s.messages.userdata = &s;
+	log_set_sink(stderr_sink, &s);
 	r = supervisor_live(&s);
 	return r < 0 ? exit_code_of_failure(&s, r) : r;
 }

@@ -12,7 +12,6 @@
 
 #include "kernel/sys.h"
 #include "lib/fd.h"
-#include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/str.h"
 #include "lib/time.h"
@@ -28,31 +27,38 @@
 /* What a line begins with on the pipe: '0' + level. */
 static void pipe_sink(enum log_level level, const char *line, void *userdata)
 {
-	const struct supervisor *s = userdata;
-	char head = (char)('0' + level);
+	struct supervisor *s = userdata;
+	autofree char *text = s->start_fd < 0 ? NULL : str_printf("%c%s\n", '0' + (int)level, line);
 
-	if (s->start_fd >= 0) {
-		(void)io_write_all(s->start_fd, &head, 1);
-		(void)io_write_all(s->start_fd, line, strlen(line));
-		(void)io_write_all(s->start_fd, "\n", 1);
-	}
+	if (text)
+		(void)outlet_write(&s->messages, text, strlen(text));
 	/* In the log too: why a start failed is asked again later. */
 	if (s->log)
 		consolelog_mark(s->log, line);
+}
+
+static void hang_up(void *userdata)
+{
+	outlet_close(userdata);
 }
 
 void start_report_ready(struct supervisor *s)
 {
 	if (s->start_fd < 0)
 		return;
-	(void)io_write_all(s->start_fd, "", 1);
-	(void)close(take_fd(&s->start_fd));
+	s->start_fd = -1;
+	(void)outlet_write(&s->messages, "", 1);
+	/* At once, or when a caller that is stopped goes on. */
+	s->messages.on_empty = hang_up;
+	s->messages.userdata = &s->messages;
+	if (outlet_is_empty(&s->messages))
+		outlet_close(&s->messages);
 }
 
 void start_report_log(struct supervisor *s)
 {
 	if (s->start_fd >= 0)
-		(void)io_write_all(s->start_fd, (const char[]){HAS_LOG, '\n'}, 2);
+		(void)outlet_write(&s->messages, (const char[]){HAS_LOG, '\n'}, 2);
 }
 
 /* What the caller had open, a lock or a pipe, is not ours to hold as long as the machine runs. */
@@ -83,6 +89,8 @@ static void __attribute__((noreturn)) be_supervisor(struct supervisor *s)
 {
 	int r;
 
+	/* The pipe is our own: the caller's end has flags of its own. */
+	outlet_open_own(&s->messages, s->start_fd, SUPERVISOR_MESSAGES_MAX);
 	log_set_sink(pipe_sink, s);
 	(void)prctl(PR_SET_NAME, "redd-supervisor");
 	r = detach(s->start_fd);

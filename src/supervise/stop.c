@@ -11,10 +11,12 @@
 #include "kernel/sys.h"
 #include "lib/io.h"
 #include "lib/macro.h"
+#include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
 #include "machine/leader.h"
 #include "machine/poweroff.h"
+#include "machine/unreaped.h"
 #include "supervise/internal.h"
 
 /* How often an init that is not ready to be asked is asked again. */
@@ -22,8 +24,38 @@
 /* One that was asked is reminded so often, for a minute. */
 #define REMIND_US (2 * USEC_PER_SEC)
 #define REMINDERS_MAX 30
+/* What is killed has ended long before. */
+#define HELD_US (2 * USEC_PER_SEC)
 /* After so long every init has its signal handlers. */
 #define YOUNG_US (5 * USEC_PER_SEC)
+
+/* Waits for as long as that takes: to undo the machine below its processes would be worse. */
+static int on_held(struct event_loop *loop, void *userdata)
+{
+	struct supervisor *s = userdata;
+	autoleader struct leader leader = {};
+	autofree char *holder = NULL, *text = NULL;
+	struct unreaped unreaped;
+
+	if (leader_open(&s->state, &leader) < 0 || machine_find_unreaped(&leader, &unreaped) <= 0)
+		return 0;
+	holder = machine_describe_unreaped(&unreaped);
+	text = holder ? str_printf("was killed and waits for %s", holder) : NULL;
+	if (!text)
+		return 0;
+	log_warning("machine %s %s", s->spec->machine, text);
+	log_hint("let process %d go on (kill -CONT), or end it", unreaped.parent);
+	if (s->log)
+		consolelog_mark(s->log, text);
+	return 0;
+}
+
+static void watch_held(struct supervisor *s)
+{
+	s->held_timer.fn = on_held;
+	s->held_timer.userdata = s;
+	event_arm_timer(s->loop, &s->held_timer, time_monotonic_us() + HELD_US);
+}
 
 void stop_kill_all(struct supervisor *s)
 {
@@ -34,6 +66,7 @@ void stop_kill_all(struct supervisor *s)
 	}
 	if (s->leader_fd >= 0)
 		(void)sys_pidfd_send_signal(s->leader_fd, SIGKILL);
+	watch_held(s);
 }
 
 void stop_kill(struct supervisor *s)

@@ -214,16 +214,29 @@ static int add_paths(struct live *live)
 	return r < 0 ? r : attach_tree(live);
 }
 
-/* In the guest's own file system: as its root, and by the op that made it at the boot. */
-static void set_link(struct live *live)
+/*
+ * By the op that made it at the boot, and last: as the guest's root, since the guest may have put
+ * anything of the host's that it sees on the way there, or made it its root.
+ */
+static int set_link_as_guest(struct live *live)
 {
 	struct plan_op op;
 	struct child_context context = {.slots = live->slots};
-	int r;
+	int r = live->facts.has_user_namespace ? child_become_guest(&context) : 0;
 
-	store_fill_link(&op, live->system, live->facts.uid_shift);
+	if (r < 0)
+		return r;
+	/* As the guest numbers its users, with nothing left to give up. */
+	store_fill_link(&op, live->system, 0);
+	child_set_slot(&context, PLAN_SLOT_USERNS, -1);
 	live->slots[op.at] = take_fd(&live->root_fd);
-	r = child_run_op(&context, &op);
+	return child_run_op(&context, &op);
+}
+
+static void set_link(struct live *live)
+{
+	int r = set_link_as_guest(live);
+
 	if (r < 0 && r != -EROFS)
 		log_warning_errno(r, "point " NIX_STATE_DIR "/profiles/system of machine %s to %s",
 				  live->machine->name, live->system);

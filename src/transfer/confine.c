@@ -22,6 +22,21 @@
 #include "lib/cleanup.h"
 #include "lib/macro.h"
 
+/* A sanitizer's shadow counts as memory in use, and it has something to say. */
+#ifdef __SANITIZE_ADDRESS__
+#define HAS_SHADOW_MEMORY
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_SHADOW_MEMORY
+#endif
+#endif
+
+#ifdef HAS_SHADOW_MEMORY
+#define LAST_STDIO 1
+#else
+#define LAST_STDIO 2
+#endif
+
 #ifndef LANDLOCK_CREATE_RULESET_VERSION
 #define LANDLOCK_CREATE_RULESET_VERSION (1U << 0)
 #endif
@@ -37,7 +52,7 @@
 
 static const int kept_capabilities[] = {
 	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,	  CAP_FSETID,
-	CAP_MKNOD, CAP_SETFCAP,	     CAP_DAC_READ_SEARCH, CAP_LINUX_IMMUTABLE,
+	CAP_MKNOD, CAP_SETFCAP,	     CAP_LINUX_IMMUTABLE,
 };
 
 static const int ignored_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP};
@@ -55,7 +70,7 @@ static int close_stdio(const int *keep, unsigned count)
 
 	if (null < 0)
 		return -errno;
-	for (int fd = 0; fd < 2; fd++) {
+	for (int fd = 0; fd <= LAST_STDIO; fd++) {
 		bool kept = false;
 
 		for (unsigned i = 0; i < count; i++)
@@ -101,6 +116,24 @@ int confine_process(int parent_pid)
 		return -errno;
 	/* The parent may have died before the kernel knew whom to tell. */
 	return getppid() == parent_pid ? 0 : -EOWNERDEAD;
+}
+
+/*
+ * Of private writable memory, stacks of threads included, not of address space: the allocator
+ * reserves 64 MiB of that for each thread, and uses little of it.
+ */
+int confine_memory(uint64_t bytes)
+{
+	struct rlimit limit;
+
+#ifdef HAS_SHADOW_MEMORY
+	return -EOPNOTSUPP;
+#endif
+	if (getrlimit(RLIMIT_DATA, &limit) < 0)
+		return -errno;
+	limit.rlim_max = MIN(limit.rlim_max, (rlim_t)bytes);
+	limit.rlim_cur = MIN(limit.rlim_cur, limit.rlim_max);
+	return setrlimit(RLIMIT_DATA, &limit) < 0 ? -errno : 0;
 }
 
 static void drop_bounding_set(uint64_t kept)

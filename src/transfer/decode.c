@@ -15,6 +15,8 @@
 #include "lib/cleanup.h"
 #include "lib/macro.h"
 #include "transfer/decode_pump.h"
+#include "transfer/xz_index.h"
+#include "transfer/xz_jobs.h"
 
 /* Large enough that handing it over costs little. */
 #define PIECE_SIZE ((size_t)512 * 1024)
@@ -28,6 +30,11 @@
 /* Of the serial formats: few, so that they stay in the processor's cache. */
 #define PIECES_IN_FLIGHT 8
 #define MAGIC_MAX 6
+/* A thread's, at most, and what the serial formats take: pieces, buffers, a decoder. */
+#define STACK_MAX (UINT64_C(1) * 1024 * 1024)
+#define SERIAL_MEMORY_MAX (UINT64_C(32) * 1024 * 1024)
+/* The window, see zstd.c. */
+#define ZSTD_MEMORY_MAX (UINT64_C(160) * 1024 * 1024)
 
 struct format {
 	const char *name;
@@ -140,6 +147,26 @@ int decode_start(struct source *source, struct failure *failure, struct decode *
 	d->running = true;
 	*ret = take_ptr(d);
 	return 0;
+}
+
+/*
+ * Of xz: the queue, its spare buffers and the piece that is let in when the queue is empty; the
+ * threads with their decoders, and one decoder beside them for a block that doesn't fit; the index.
+ */
+static uint64_t xz_memory_max(const struct pump *p)
+{
+	/* A decoder that takes more than half the budget runs beside the threads. */
+	uint64_t jobs = MIN(XZ_JOBS_MEMORY_MAX, p->cpus * (uint64_t)p->budget / 2);
+
+	return 2 * (uint64_t)p->budget + jobs + p->cpus * STACK_MAX + XZ_DECODER_MEMORY_MAX +
+	       XZ_INDEX_MEMORY_MAX;
+}
+
+uint64_t decode_memory_max(const struct decode *d)
+{
+	if (d->format->pump == pump_xz)
+		return xz_memory_max(&d->pump);
+	return SERIAL_MEMORY_MAX + (d->format->pump == pump_zstd ? ZSTD_MEMORY_MAX : 0);
 }
 
 ssize_t decode_next(struct decode *d, const void **ret)

@@ -21,6 +21,8 @@ int decode_start(struct source *source, struct failure *failure, struct decode *
 ssize_t decode_next(struct decode *d, const void **ret);
 /* "xz", …, or "" for an input that is not compressed. */
 const char *decode_format_name(const struct decode *d);
+/* The most memory that it takes, in bytes, with threads of 1 MiB of stack. */
+uint64_t decode_memory_max(const struct decode *d);
 /* Stops the threads wherever they are. */
 void decode_free(struct decode *d);
 static inline void decode_freep(struct decode **d)

@@ -9,20 +9,25 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "image/image.h"
 #include "image/lock.h"
 #include "image/name.h"
+#include "image/remove.h"
 #include "image/usage.h"
+#include "image/way.h"
 #include "kernel/sys.h"
 #include "lib/fs.h"
 #include "lib/macro.h"
 #include "lib/str.h"
+#include "lib/time.h"
 #include "log/log.h"
 #include "transfer/progress.h"
 #include "transfer/staging.h"
 #include "transfer/transfer.h"
+#include "transfer/watch.h"
 #include "transfer/worker.h"
 
 struct import {
@@ -91,9 +96,11 @@ static int import_open_pool(struct import *i)
 	i->pool_fd = open(i->pool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (i->pool_fd < 0)
 		return log_errno(-errno, "open the image pool %s", i->pool);
-	r = transfer_clean_leftovers(i->pool_fd);
-	if (r < 0)
+	image_close_pool(i->pool);
+	r = transfer_clean_leftovers(i->pool_fd, IMAGE_CLEAN_SHORT_US);
+	if (r < 0 && r != -ETIME)
 		log_warning_errno(r, "remove what a killed import left in %s", i->pool);
+	(void)image_clean_leftovers(IMAGE_CLEAN_SHORT_US);
 	return 0;
 }
 
@@ -196,13 +203,31 @@ static int import_cancelled(struct import *i)
 			 i->name);
 }
 
+static int import_find_room(const struct import *i, struct worker_input *input)
+{
+	uint64_t wish = i->request->max_bytes;
+	struct statvfs fs;
+
+	if (fstatvfs(i->pool_fd, &fs) < 0)
+		return log_errno(-errno, "ask the file system of %s for its free space", i->pool);
+	input->room =
+		room_of_file_system((uint64_t)fs.f_bavail * fs.f_frsize,
+				    (uint64_t)fs.f_blocks * fs.f_frsize, fs.f_favail, fs.f_files);
+	input->room_is_wish = wish != 0;
+	if (wish != 0)
+		input->room.bytes_max = wish;
+	return 0;
+}
+
 static int import_start(struct import *i)
 {
-	struct worker_input input = {.source_fd = i->source_fd,
-				     .limit_bytes = i->request->limit_bytes};
+	struct worker_input input = {.source_fd = i->source_fd};
 	uint64_t total = i->progress.total;
-	int r = staging_make(i->pool_fd, i->name, &i->staging);
+	int r = import_find_room(i, &input);
 
+	if (r < 0)
+		return r;
+	r = staging_make(i->pool_fd, i->name, &i->staging);
 	if (r < 0) {
 		i->staging.fd = -1;
 		return log_errno(r, "make a folder for %s in %s", i->name, i->pool);
@@ -218,6 +243,30 @@ static int import_start(struct import *i)
 	return 0;
 }
 
+static int import_took_too_long(struct import *i)
+{
+	const struct transfer_stats *s = &i->worker.shared->stats;
+	unsigned long long mib = atomic_load(&s->bytes_decoded) >> 20;
+	unsigned long long entries = atomic_load(&s->entries);
+
+	progress_clear(&i->progress);
+	worker_stop(&i->worker);
+	(void)log_error(-ETIME,
+			"import %s: reading it takes far more processor time than %llu entries of "
+			"%llu MiB need",
+			i->name, entries, mib);
+	log_hint("the archive may be hostile; nothing was imported");
+	return -ETIME;
+}
+
+/* In time for the next line of progress, and for the next look at the worker. */
+static int import_timeout_ms(struct import *i)
+{
+	int timeout_ms = progress_timeout_ms(&i->progress);
+
+	return timeout_ms < 0 ? WATCH_INTERVAL_MS : MIN(timeout_ms, WATCH_INTERVAL_MS);
+}
+
 static int import_wait(struct import *i)
 {
 	struct pollfd fds[] = {
@@ -226,12 +275,13 @@ static int import_wait(struct import *i)
 	};
 
 	while (fds[0].revents == 0) {
-		if (poll(fds, ARRAY_SIZE(fds), progress_timeout_ms(&i->progress)) < 0 &&
-		    errno != EINTR)
+		if (poll(fds, ARRAY_SIZE(fds), import_timeout_ms(i)) < 0 && errno != EINTR)
 			return log_errno(-errno, "wait for the unpacking process");
 		if (fds[1].revents && import_is_cancelled(i))
 			return import_cancelled(i);
 		progress_tick(&i->progress);
+		if (fds[0].revents == 0 && watch_check(i->worker.pid, &i->worker.shared->stats) < 0)
+			return import_took_too_long(i);
 	}
 	return 0;
 }
@@ -279,8 +329,11 @@ static void import_warn(const struct import *i)
 	};
 
 	if (landlock < 0)
-		log_debug("the unpacking process ran without landlock: the kernel has none that "
-			  "fits");
+		log_warning_errno(
+			landlock,
+			"%s: the unpacking process was not kept to its folder by landlock, "
+			"only by its capabilities and system calls",
+			i->name);
 	for (size_t n = 0; n < ARRAY_SIZE(rows); n++)
 		if (atomic_load(rows[n].count) > 0)
 			log_warning("%s: %llu %s", i->name,
@@ -389,9 +442,11 @@ int transfer_import_tar(const struct import_request *request)
 	return 0;
 }
 
-int transfer_clean_leftovers(int pool_fd)
+int transfer_clean_leftovers(int pool_fd, uint64_t budget_us)
 {
-	int r = staging_clean_leftovers(pool_fd);
+	uint64_t deadline_us =
+		budget_us == UINT64_MAX ? UINT64_MAX : time_monotonic_us() + budget_us;
+	int r = staging_clean_leftovers(pool_fd, deadline_us);
 
 	if (r > 0)
 		log_debug("removed %d unfinished imports", r);

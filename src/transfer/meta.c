@@ -194,17 +194,27 @@ void meta_done(struct meta *m)
 	acl_done(&m->named_acls[1]);
 }
 
-void meta_move(struct meta *from, struct meta *to)
+void meta_forget(struct meta *m)
 {
-	*to = *from;
-	from->xattrs = NULL;
-	from->xattr_count = 0;
-	from->named_acls[0] = from->named_acls[1] = (struct acl){};
+	m->xattrs = NULL;
+	m->xattr_count = 0;
+	m->named_acls[0] = m->named_acls[1] = (struct acl){};
 }
 
 bool meta_has_names(const struct meta *m)
 {
 	return m->named_acls[0].count > 0 || m->named_acls[1].count > 0;
+}
+
+uint64_t meta_xattr_bytes(const struct meta *m)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < m->xattr_count; i++)
+		bytes += strlen(m->xattrs[i].name) + m->xattrs[i].size;
+	for (size_t i = 0; i < ARRAY_SIZE(m->named_acls); i++)
+		bytes += m->named_acls[i].count * sizeof(struct ace);
+	return bytes;
 }
 
 static void ace_resolve(struct ace *ace, const struct names_pair *names, const char *path,

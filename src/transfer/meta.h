@@ -44,10 +44,12 @@ struct meta {
 /* -EINVAL for an id that no file can have, -E2BIG for too large attributes, -ENOMEM. */
 int meta_read(struct archive_entry *entry, struct transfer_stats *stats, struct meta *ret);
 void meta_done(struct meta *m);
-/* Leaves nothing in `from` that has to be freed. */
-void meta_move(struct meta *from, struct meta *to);
+/* What it owned belongs to a copy of it now. */
+void meta_forget(struct meta *m);
 
 bool meta_has_names(const struct meta *m);
+/* Bytes of its extended attributes and ACLs. */
+uint64_t meta_xattr_bytes(const struct meta *m);
 /*
  * Turns named ACLs into attributes. A name that the tree doesn't have is left out of its ACL and
  * noted in the stats, with `path`.

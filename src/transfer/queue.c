@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #define QUEUE_SPARE_BUFFERS 2
+/* Larger ones are rare, and two of them would double the memory of the queue. */
+#define QUEUE_SPARE_SIZE_MAX ((size_t)32 * 1024 * 1024)
 
 struct queue {
 	pthread_mutex_t lock;
@@ -182,7 +184,7 @@ static void queue_drop_head(struct queue *q)
 		q->tail = NULL;
 	q->in_flight -= c->cost;
 	q->consumed = 0;
-	if (q->spare_count < QUEUE_SPARE_BUFFERS) {
+	if (q->spare_count < QUEUE_SPARE_BUFFERS && c->capacity <= QUEUE_SPARE_SIZE_MAX) {
 		c->next = q->spare;
 		q->spare = c;
 		q->spare_count++;

@@ -166,14 +166,14 @@ int staging_set_read_only(int tree_fd, bool read_only)
 }
 
 /* 1 when it was removed, 0 when its maker lives (or it's no folder of ours), or -errno. */
-static int leftover_remove(int pool_fd, const char *name)
+static int leftover_remove(int pool_fd, const char *name, uint64_t deadline_us)
 {
 	autoclose int fd = openat(pool_fd, name, OPEN_DIR);
 	int r;
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return 0;
-	r = fs_remove_tree_at(pool_fd, name);
+	r = fs_remove_tree_until(pool_fd, name, deadline_us);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	return 1;
@@ -185,7 +185,7 @@ static void cleanup_dir(DIR **dir)
 		(void)closedir(*dir);
 }
 
-int staging_clean_leftovers(int pool_fd)
+int staging_clean_leftovers(int pool_fd, uint64_t deadline_us)
 {
 	autocall(cleanup_dir) DIR *dir = NULL;
 	autoclose int fd = openat(pool_fd, ".", OPEN_DIR);
@@ -203,7 +203,7 @@ int staging_clean_leftovers(int pool_fd)
 
 		if (!str_after_prefix(de->d_name, STAGING_PREFIX))
 			continue;
-		r = leftover_remove(pool_fd, de->d_name);
+		r = leftover_remove(pool_fd, de->d_name, deadline_us);
 		if (r < 0 && error == 0)
 			error = r;
 		removed += r > 0;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/cleanup.h"
 
@@ -38,5 +39,8 @@ static inline void staging_done(struct staging *s)
 /* Marks a published directory or subvolume as read-only, as machinectl does, or takes that back. */
 int staging_set_read_only(int tree_fd, bool read_only);
 
-/* The number of dead folders removed, or -errno of the first failure. */
-int staging_clean_leftovers(int pool_fd);
+/*
+ * The number of dead folders removed, or -errno of the first failure: -ETIME when it was not done
+ * at that time (monotonic; UINT64_MAX: never).
+ */
+int staging_clean_leftovers(int pool_fd, uint64_t deadline_us);

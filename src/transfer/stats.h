@@ -15,9 +15,11 @@
 
 struct transfer_stats {
 	_Atomic uint64_t bytes_read;	 /* of the compressed input */
+	_Atomic uint64_t bytes_decoded;	 /* of the archive, decompressed */
 	_Atomic uint64_t bytes_unpacked; /* written to files */
 	_Atomic uint64_t bytes_on_disk;	 /* what du would say, nearly: in blocks of 4 KiB */
 	_Atomic uint64_t entries;
+	_Atomic uint64_t parents; /* made for entries below them, without one of their own */
 	/* What the tree lacks, and the person is told. */
 	_Atomic uint64_t dropped_xattrs; /* trusted.*, security.* but capabilities, overlay's, … */
 	_Atomic uint64_t dropped_acls;	 /* of names without numbers, or the file system has none */

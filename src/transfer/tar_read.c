@@ -39,6 +39,7 @@ static la_ssize_t tar_feed(struct archive *a, void *userdata, const void **ret)
 
 	if (n > 0) {
 		t->fed += (uint64_t)n;
+		stats_add(&t->stats->bytes_decoded, (uint64_t)n);
 		return n;
 	}
 	if (n < 0) {
@@ -152,8 +153,10 @@ int tar_read_finish(struct tar_read *t)
 		return tar_truncated(t);
 	if (t->entries == 0)
 		return failure_set(t->failure, -ENODATA, "the archive holds no files");
-	while (!t->ended && (n = decode_next(t->decode, &data)) > 0)
+	while (!t->ended && (n = decode_next(t->decode, &data)) > 0) {
 		t->fed += (uint64_t)n;
+		stats_add(&t->stats->bytes_decoded, (uint64_t)n);
+	}
 	return (int)n;
 }
 

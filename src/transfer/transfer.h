@@ -29,7 +29,11 @@ struct import_request {
 	bool read_only;	    /* mark the image as `machinectl read-only` does */
 	bool quiet;	    /* no progress and no summary */
 	enum transfer_output output;
-	uint64_t limit_bytes; /* refuse an archive that unpacks to more; 0: no limit but the disk */
+	/*
+	 * Refuse an archive that unpacks to more bytes on disk; UINT64_MAX: no limit but the disk;
+	 * 0: what the pool's file system can spare.
+	 */
+	uint64_t max_bytes;
 };
 
 /* 0, or -errno after it was logged; -EINVAL for a bad name, -ECANCELED after SIGINT or SIGTERM. */
@@ -37,6 +41,7 @@ int transfer_import_tar(const struct import_request *request);
 
 /*
  * Removes what dead importers left in the pool. Imports that run now are left alone. Quiet but for
- * a debug line. The number removed, or -errno of the first failure.
+ * a debug line. The number removed, or -errno of the first failure: -ETIME when `budget_us`
+ * (UINT64_MAX: no limit) was not enough, and the next command goes on.
  */
-int transfer_clean_leftovers(int pool_fd);
+int transfer_clean_leftovers(int pool_fd, uint64_t budget_us);

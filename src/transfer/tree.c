@@ -41,7 +41,7 @@ int tree_open(const struct tree *t, const char *name, int flags)
 }
 
 /* Opens one part below a directory, making it when it is missing. */
-static int tree_step(int dir_fd, const char *name)
+static int tree_step(struct tree *t, int dir_fd, const char *name)
 {
 	for (unsigned i = 0; i < MAKE_DIR_TRIES; i++) {
 		int fd = sys_openat2(dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
@@ -49,14 +49,16 @@ static int tree_step(int dir_fd, const char *name)
 
 		if (fd != -ENOENT)
 			return fd;
-		if (mkdirat(dir_fd, name, 0755) < 0 && errno != EEXIST)
+		if (mkdirat(dir_fd, name, 0755) == 0)
+			t->made++;
+		else if (errno != EEXIST)
 			return -errno;
 	}
 	return -ENOENT;
 }
 
 /* Makes the missing parents of a path, part by part. `path` is changed while at work. */
-static int tree_make_parents(const struct tree *t, char *path)
+static int tree_make_parents(struct tree *t, char *path)
 {
 	autoclose int fd = tree_open(t, "", O_PATH | O_DIRECTORY);
 	char *part = path;
@@ -67,7 +69,7 @@ static int tree_make_parents(const struct tree *t, char *path)
 
 		if (slash)
 			*slash = '\0';
-		next = tree_step(fd, part);
+		next = tree_step(t, fd, part);
 		if (slash)
 			*slash++ = '/';
 		(void)close(fd);
@@ -101,14 +103,17 @@ int tree_locate(struct tree *t, const char *name, struct place *ret)
 	return 0;
 }
 
-int tree_make_room(struct tree *t, const char *name, const struct place *place)
+int tree_make_room(struct tree *t, const char *name, const struct place *place, uint64_t *ret_ino)
 {
-	if (unlinkat(place->dir_fd, place->name, 0) == 0)
-		return 0;
-	if (errno != EISDIR)
+	struct stat st;
+
+	if (fstatat(place->dir_fd, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (unlinkat(place->dir_fd, place->name, AT_REMOVEDIR) < 0)
+	if (unlinkat(place->dir_fd, place->name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
 		return errno == ENOTEMPTY ? -EEXIST : -errno;
+	*ret_ino = S_ISDIR(st.st_mode) || st.st_nlink == 1 ? st.st_ino : 0;
+	if (!S_ISDIR(st.st_mode))
+		return 0;
 	/* A kept descriptor of what was there would lead entries into a removed directory. */
 	if (t->parent_fd >= 0 && entry_is_below(t->parent, name) && place->dir_fd != t->parent_fd)
 		tree_forget_parent(t);

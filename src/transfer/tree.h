@@ -17,6 +17,7 @@ struct tree {
 	int root_fd; /* not owned */
 	int parent_fd;
 	char parent[ENTRY_NAME_SIZE]; /* what parent_fd is, while it is open */
+	uint64_t made;		      /* parents that no entry had made before */
 };
 
 /* Where an entry goes: a plain name below an open directory, both owned by the tree. */
@@ -34,8 +35,11 @@ void tree_done(struct tree *t);
  */
 int tree_locate(struct tree *t, const char *name, struct place *ret);
 
-/* Removes what is there for another entry of that name; a directory only when it's empty. */
-int tree_make_room(struct tree *t, const char *name, const struct place *place);
+/*
+ * Removes what is there for another entry of that name; a directory only when it's empty. Tells the
+ * inode's number if that was its last name, else 0.
+ */
+int tree_make_room(struct tree *t, const char *name, const struct place *place, uint64_t *ret_ino);
 
 /*
  * Opens a name below the root ("" is the root) without following links: -ELOOP for one, unless it

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,8 +19,23 @@
 #include "lib/macro.h"
 #include "transfer/confine.h"
 #include "transfer/decode.h"
+#include "transfer/pending.h"
 #include "transfer/source.h"
 #include "transfer/unpack.h"
+
+#define STACK_SIZE ((size_t)1024 * 1024)
+/* libarchive's: a sparse map of two million pieces. And what the parent had. */
+#define MEMORY_BESIDES (UINT64_C(128) * 1024 * 1024)
+
+static int use_small_stacks(void)
+{
+	pthread_attr_t attr;
+	int r = -pthread_attr_init(&attr);
+
+	if (r == 0)
+		r = -pthread_attr_setstacksize(&attr, STACK_SIZE);
+	return r < 0 ? r : -pthread_setattr_default_np(&attr);
+}
 
 static int worker_confine(const struct worker_input *in, struct worker_shared *shared, pid_t parent)
 {
@@ -33,15 +49,18 @@ static int worker_confine(const struct worker_input *in, struct worker_shared *s
 		r = confine_close_fds(keep, ARRAY_SIZE(keep));
 	if (r == 0)
 		r = confine_drop_capabilities();
-	if (r < 0)
-		return failure_errno(&shared->failure, r, "confine the unpacking process");
-	atomic_store(&shared->confinement, confine_to_tree(in->tree_fd));
-	return 0;
+	if (r == 0)
+		r = use_small_stacks();
+	if (r == 0) {
+		atomic_store(&shared->confinement, confine_to_tree(in->tree_fd));
+		r = confine_calls();
+	}
+	return r < 0 ? failure_errno(&shared->failure, r, "confine the unpacking process") : 0;
 }
 
 static int worker_unpack(const struct worker_input *in, struct worker_shared *shared)
 {
-	const struct unpack_options options = {in->tree_fd, in->limit_bytes};
+	const struct unpack_options options = {in->tree_fd, in->room, in->room_is_wish};
 	struct source source;
 	struct decode *decode;
 	int r = source_open(&source, in->source_fd, &shared->stats.bytes_read);
@@ -49,10 +68,17 @@ static int worker_unpack(const struct worker_input *in, struct worker_shared *sh
 	if (r < 0)
 		return failure_errno(&shared->failure, r, "read the archive");
 	r = decode_start(&source, &shared->failure, &decode);
-	if (r == 0) {
-		r = unpack_tree(decode, &options, &shared->stats, &shared->failure);
-		decode_free(decode);
+	if (r < 0) {
+		source_done(&source);
+		return r;
 	}
+	r = confine_memory(decode_memory_max(decode) + PENDING_BYTES_MAX + MEMORY_BESIDES);
+	if (r < 0 && r != -EOPNOTSUPP)
+		(void)failure_errno(&shared->failure, r,
+				    "limit the memory of the unpacking process");
+	else
+		r = unpack_tree(decode, &options, &shared->stats, &shared->failure);
+	decode_free(decode);
 	source_done(&source);
 	return r;
 }
@@ -117,6 +143,11 @@ int worker_finish(struct worker *w)
 		(void)failure_set(f, -EIO, "the unpacking process was killed by signal %d (%s)",
 				  WTERMSIG(status), strsignal(WTERMSIG(status)));
 		(void)failure_hint(f, "signal 9 often means that memory ran out: see dmesg");
+	}
+	/* We always have words; libarchive ends the process without any where it gets no memory. */
+	if (WIFEXITED(status) && !atomic_load(&f->claimed)) {
+		(void)failure_set(f, -ENOMEM, "reading it takes more memory than an archive may");
+		(void)failure_hint(f, "the archive may be hostile; nothing was imported");
 	}
 	(void)failure_set(f, -EIO, "the unpacking process failed");
 	/* What a confined process says is bytes, not facts: only a negative number is an error. */

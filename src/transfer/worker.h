@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "transfer/failure.h"
+#include "transfer/room.h"
 #include "transfer/stats.h"
 
 struct worker_shared {
@@ -30,7 +31,8 @@ struct worker_input {
 	int tree_fd;
 	int lock_fd; /* kept open, so that a dead parent's worker is not cleaned up after while it
 			ends */
-	uint64_t limit_bytes;
+	struct room room;
+	bool room_is_wish; /* see unpack.h */
 };
 
 /* 0 or -errno. */

@@ -6,7 +6,8 @@
  * are checked as the format asks, and streams and padding may follow one another.
  *
  * Memory: a block is decoded in parallel when its data, compressed and not, and its dictionary take
- * no more than half the queue's budget. Runs in the worker.
+ * no more than half the queue's budget, and all dictionaries no more than XZ_JOBS_MEMORY_MAX. Runs
+ * in the worker.
  */
 #include <errno.h>
 #include <lzma.h>
@@ -20,9 +21,6 @@
 #include "transfer/decode_pump.h"
 #include "transfer/xz_index.h"
 #include "transfer/xz_jobs.h"
-
-/* xz -9 has dictionaries of 64 MiB; larger ones come from hand-made options. */
-#define DECODER_MEMORY_MAX ((uint64_t)260 * 1024 * 1024)
 
 struct xz {
 	struct pump *pump;
@@ -99,10 +97,12 @@ static size_t xz_job_extra(const struct xz *x, const lzma_block *block, uint64_t
 	if (!xz_sizes_known(block) || in == 0 || in > limit || block->uncompressed_size > limit ||
 	    in + block->uncompressed_size + decoder_memory > limit)
 		return 0;
+	if (x->jobs && !xz_jobs_fit(x->jobs, decoder_memory))
+		return 0;
 	return (size_t)in;
 }
 
-static int xz_block_parallel(struct xz *x, const lzma_block *block, size_t extra)
+static int xz_block_parallel(struct xz *x, const lzma_block *block, size_t extra, uint64_t memory)
 {
 	struct pump *p = x->pump;
 	size_t in_size = (size_t)lzma_block_total_size(block) - block->header_size;
@@ -110,7 +110,7 @@ static int xz_block_parallel(struct xz *x, const lzma_block *block, size_t extra
 	int r;
 
 	if (!x->jobs) {
-		r = xz_jobs_start(p, p->cpus, &x->jobs);
+		r = xz_jobs_start(p, memory, &x->jobs);
 		if (r < 0)
 			return r;
 	}
@@ -197,12 +197,12 @@ static int xz_block_decode(struct xz *x, lzma_block *block)
 
 	if (memory == UINT64_MAX)
 		return xz_failed(x->pump, LZMA_OPTIONS_ERROR);
-	if (memory > DECODER_MEMORY_MAX)
+	if (memory > XZ_DECODER_MEMORY_MAX)
 		return failure_set(x->pump->failure, -EFBIG,
 				   "the xz stream needs %llu MiB of memory, more than is allowed",
 				   (unsigned long long)(memory >> 20));
 	extra = xz_job_extra(x, block, memory);
-	r = extra > 0 ? xz_block_parallel(x, block, extra) : xz_block_serial(x, block);
+	r = extra > 0 ? xz_block_parallel(x, block, extra, memory) : xz_block_serial(x, block);
 	if (r < 0)
 		return r;
 	lr = lzma_index_hash_append(x->hash, lzma_block_unpadded_size(block),

@@ -146,8 +146,15 @@ static void *jobs_run(void *userdata)
 	return NULL;
 }
 
-int xz_jobs_start(struct pump *p, size_t threads, struct xz_jobs **ret)
+bool xz_jobs_fit(const struct xz_jobs *jobs, uint64_t memory)
 {
+	return memory <= XZ_JOBS_MEMORY_MAX / jobs->thread_count;
+}
+
+int xz_jobs_start(struct pump *p, uint64_t memory, struct xz_jobs **ret)
+{
+	size_t share = (size_t)(XZ_JOBS_MEMORY_MAX / MAX(memory, UINT64_C(1)));
+	size_t threads = MIN(p->cpus, MAX(share, (size_t)1));
 	struct xz_jobs *jobs = calloc(1, sizeof(*jobs));
 
 	if (!jobs)

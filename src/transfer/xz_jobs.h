@@ -6,8 +6,15 @@
 #pragma once
 
 #include <lzma.h>
+#include <stdbool.h>
 
 #include "transfer/decode_pump.h"
+
+/* Of all decoders together. A thread keeps its decoder from block to block. */
+#define XZ_JOBS_MEMORY_MAX (UINT64_C(512) * 1024 * 1024)
+
+/* Of one: xz -9 has dictionaries of 64 MiB; larger ones come from hand-made options. */
+#define XZ_DECODER_MEMORY_MAX (UINT64_C(260) * 1024 * 1024)
 
 struct xz_jobs;
 
@@ -22,7 +29,13 @@ struct xz_job {
 	struct chunk *chunk;
 };
 
-int xz_jobs_start(struct pump *p, size_t threads, struct xz_jobs **ret);
+/*
+ * Threads for blocks whose decoders take `memory` bytes: one for each processor, unless all of them
+ * would take more than XZ_JOBS_MEMORY_MAX.
+ */
+int xz_jobs_start(struct pump *p, uint64_t memory, struct xz_jobs **ret);
+/* False for a block whose decoder takes more than a thread's share of that. */
+bool xz_jobs_fit(const struct xz_jobs *jobs, uint64_t memory);
 void xz_jobs_submit(struct xz_jobs *jobs, struct xz_job *job);
 /* Waits until all submitted jobs are done; 0 or the first failure. Ends the threads. */
 int xz_jobs_finish(struct xz_jobs *jobs);

@@ -41,7 +41,8 @@ enum {
 	RESOLV_MISSING = 1 << 10,
 	NETWORKD = 1 << 11, /* the host's own serves machines */
 	NO_IPV6 = 1 << 12,
-	BINDS = 1 << 13, /* the host can't show a closure by an overlay */
+	BINDS = 1 << 13,   /* the host can't show a closure by an overlay */
+	V1_PIDS = 1 << 14, /* of cgroup2 and v1, the latter has the pids controller */
 };
 
 static const struct golden {
@@ -59,6 +60,7 @@ static const struct golden {
 	{"host-network-no-users", 0, {"--private-users=no", "/bin/true"}},
 	{"private-network-no-users", 0, {"--private-users=no", "--private-network", "/bin/true"}},
 	{"users-identity", 0, {"--private-users=identity", "/bin/true"}},
+	{"users-identity-veth", 0, {"-b", "-n", "--private-users=identity"}},
 	{"users-fixed", 0, {"--private-users=700000:65536", "/bin/true"}},
 	{"read-only", 0, {"--read-only", "/bin/true"}},
 	{"ephemeral", 0, {"-x", "--machine=m", "/bin/true"}},
@@ -132,6 +134,7 @@ static const struct golden {
 	{"resolv-bind-run", RESOLV_RUN, {"--resolv-conf=bind-stub", "/bin/true"}},
 	{"resolv-bind-missing", RESOLV_MISSING, {"--resolv-conf=bind-host", "/bin/true"}},
 	{"resolv-delete", 0, {"--resolv-conf=delete", "/bin/true"}},
+	{"v1-pids", V1_PIDS, {"/bin/true"}},
 	{"v1-devices-beside-cgroup2", V1_DEVICES, {"--private-users=no", "/bin/true"}},
 };
 
@@ -164,6 +167,7 @@ static void fill_users(const struct golden *golden, const struct spec *spec,
 		facts->uid_shift = SHIFT;
 	else if (spec->users == SPEC_USERS_FIXED)
 		facts->uid_shift = spec->uid_shift;
+	facts->users_maker = facts->uid_shift;
 	facts->user_name = strdup(golden->flags & ALICE ? "alice" : "root");
 	facts->user_home = strdup(golden->flags & ALICE ? "/home/alice" : "/root");
 	facts->user_shell = strdup("/bin/sh");
@@ -292,10 +296,13 @@ static void fill_facts(const struct golden *golden, const struct spec *spec,
 	fill_image(golden, spec, facts);
 	fill_resolv(golden, spec, facts);
 	facts->caps = spec->caps_bounding;
+	facts->sysctl_of_host = "sys/net/netfilter/nf_hooks_lwtunnel";
 	facts->seccomp = make_filter();
+	facts->is_scoped = !spec->private_network && !spec->abstract_sockets;
 	facts->has_tun = facts->has_fuse = golden->flags & HARDWARE;
 	facts->has_cgroup = !(golden->flags & NO_CGROUP);
 	facts->has_bpf_devices = !(golden->flags & (NO_CGROUP | V1_DEVICES));
+	facts->has_v1_pids = golden->flags & V1_PIDS;
 	facts->has_v1_devices = golden->flags & V1_DEVICES;
 	facts->has_terminal = golden->flags & TERMINAL;
 	facts->term = golden->flags & TERMINAL ? strdup("xterm") : NULL;

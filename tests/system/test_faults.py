@@ -392,29 +392,6 @@ def test_notify_flood_with_descriptors(redd, machines):
     assert time.monotonic() - began < 30
 
 
-@row("R05", "clients use up the supervisor's descriptors", "connections are few, and those that say nothing end")
-@row("S07", "hostile messages at the control socket", "frames bounded, connections bounded, idle ones give way")
-def test_control_socket_flood(redd, guest):
-    """Connections that say nothing hold nobody up for ever."""
-    import socket  # pylint: disable=import-outside-toplevel
-
-    machine = guest("tiny").start()
-    held = []
-    for _ in range(40):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(1)
-        try:
-            sock.connect(f"/run/redd/machines/{machine}/control")
-            sock.send(b"{")
-        except OSError:
-            pass
-        held.append(sock)
-    assert machine.is_running()
-    for sock in held:
-        sock.close()
-    machine.stop()
-
-
 # --- a host that lacks
 
 

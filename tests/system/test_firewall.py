@@ -2,17 +2,16 @@
 """A machine's rules in the packet filter, with real packets between namespaces; no machine is needed for it."""
 
 import contextlib
-import os
-import signal
 import socket
 import subprocess
 import time
 
 import pytest
 from helpers import frames, packetfilter
-from helpers.packetfilter import (GATE, GATE6, GUEST, GUEST6, GUEST_MAC, HOST, HOST6, HOST_MAC, NEIGHBOUR, SCTP, SUBNET, TCP, UDP,
+from helpers.packetfilter import (GATE, GATE6, GUEST, GUEST6, GUEST_MAC, HOST, HOST6, HOST_MAC, KERNELS, NEIGHBOUR, SCTP, SUBNET, TCP, UDP,
                                   WORLD, WORLD6, Filter, Net)  # fmt: skip
 from helpers.security import row
+from helpers.waiting import wait_until
 
 WEB = (TCP, 8080, 8080, 80)
 MARKER = 0x88B5  # an ethertype for experiments
@@ -229,6 +228,20 @@ SERVED = {
     "dns": from_guest(V4, frames.udp(GUEST, GATE, 9, 53)),
     "dns6": from_guest(V6, frames.udp(GUEST6, GATE6, 9, 53)),
 }
+ADDRESSES = from_guest(V4, b"")[:12]
+TAGGED = {
+    "vlan": ADDRESSES + frames.tagged(0x8100, V4, FINE),
+    "vlan with a forged source": ADDRESSES + frames.tagged(0x8100, V4, frames.udp("10.9.9.9", GATE, 9, 9)),
+    "service vlan": ADDRESSES + frames.tagged(0x88A8, V4, FINE),
+    "two vlans": ADDRESSES + frames.tagged(0x88A8, 0x8100, frames.tagged(0x8100, V4, FINE)[2:]),
+    "priority": ADDRESSES + frames.tagged(0x8100, V4, FINE, number=0),
+}
+# VLAN 0 is no VLAN: the kernel takes these tags off, one after the other, and goes on with what is inside.
+NESTED = {
+    f"{outer:x} in {inner:x}, priority {priority}": ADDRESSES + frames.tagged(
+        outer, inner, frames.tagged(inner, V4, frames.udp(GUEST, "127.0.0.1", 9, 9999, b"bad"), number=0)[2:], number=priority << 13)
+    for outer in (0x8100, 0x88A8) for inner in (0x8100, 0x88A8) for priority in (0, 5)
+}  # fmt: skip
 FORGED = {
     "hardware address": from_guest(V4, FINE, source="02:00:00:00:00:99"),
     "v4": from_guest(V4, frames.udp("192.168.77.3", GATE, 9, 9)),
@@ -241,10 +254,7 @@ FORGED = {
     "v6 of loopback": from_guest(V6, frames.udp("::1", GATE6, 9, 9)),
     "arp hardware": from_guest(ARP, frames.arp("02:00:00:00:00:99", GUEST, GATE)),
     "arp address": from_guest(ARP, frames.arp(GUEST_MAC, GATE, GATE)),
-    "vlan": from_guest(V4, FINE)[:12] + frames.tagged(0x8100, V4, FINE),
-    "vlan with a forged source": from_guest(V4, FINE)[:12] + frames.tagged(0x8100, V4, frames.udp("10.9.9.9", GATE, 9, 9)),
-    "service vlan": from_guest(V4, FINE)[:12] + frames.tagged(0x88A8, V4, FINE),
-    "two vlans": from_guest(V4, FINE)[:12] + frames.tagged(0x88A8, 0x8100, b"\0\1" + b"\x08\0" + FINE),
+    **TAGGED,
     "router advertisement": from_guest(V6, frames.icmp6("fe80::2", "ff02::1", 134)),
     "redirect6": from_guest(V6, frames.icmp6("fe80::2", GATE6, 137, b"\0" * 36)),
     "redirect": from_guest(V4, frames.icmp_redirect(GUEST, GATE)),
@@ -292,19 +302,45 @@ def test_what_the_supervisor_answers_goes_no_further(rules, watch):
 def test_unknown_addresses_leave_the_hardware_address(rules, watch):
     """On a bridge of the host's, somebody else gives the addresses."""
     rules.set_usual(guest4="", guest6="", subnet4="", subnet6="", host4="", host6="", masquerade="no", serves="no")
-    stay = {"hardware address", "arp hardware", "vlan", "vlan with a forged source", "service vlan", "two vlans",
-            "router advertisement", "redirect6", "redirect"}  # fmt: skip
+    stay = {"hardware address", "arp hardware", "router advertisement", "redirect6", "redirect", *TAGGED}
     assert {name for name, frame in FORGED.items() if not watch.passes(frame)} == stay
 
 
-def test_without_check_only_loopback_is_closed(rules, watch):
+@row("N02", "VLAN tags, another hardware address than the one that was given",
+     "dropped at ingress, tags also with CheckSource=no unless VLANs=yes; the supervisor's packet socket lets neither through")  # fmt: skip
+def test_without_check_tags_and_loopback_are_closed(rules, watch):
     rules.set_usual(check_source="no", serves="no")
-    assert [name for name, frame in FORGED.items() if not watch.passes(frame)] == []
+    assert {name for name, frame in FORGED.items() if not watch.passes(frame)} == set(TAGGED)
     assert not watch.passes(LOOPBACK)
+
+
+@row("N02")
+def test_a_machine_that_has_vlans_may_send_tags(rules, watch):
+    rules.set_usual(check_source="no", serves="no", vlans="yes")
+    assert [name for name, frame in FORGED.items() if not watch.passes(frame)] == []
+    assert [name for name, frame in NESTED.items() if watch.passes(frame)] == []
+    assert not watch.passes(LOOPBACK) and not watch.passes(ADDRESSES + frames.tagged(0x8100, V4, frames.udp(GUEST, "127.0.0.1", 9, 9), number=0))
 
 
 @row("N03", "guest → 127.0.0.0/8 of the host, which `route_localnet` would open, also in nested VLAN tags that the kernel takes off later",
      "dropped at ingress, also with CheckSource=no and VLANs=yes; only the machine's own link has `route_localnet`")  # fmt: skip
+@pytest.mark.parametrize("vlans", ["no", "yes"])
+def test_nested_tags_do_not_reach_loopback(net, rules, vlans):
+    """The kernel's own word for each: without rules it takes all of them for 127.0.0.1."""
+    honest = from_guest(V4, frames.udp(GUEST, GATE, 9, 9999, b"good"))
+    with net.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as far, net.guest.socket(socket.AF_PACKET, socket.SOCK_RAW) as near:
+        near.bind(("host0", 0))
+        far.bind(("", 9999))
+        for frame in NESTED.values():
+            near.send(frame)
+        assert [far.recv(16) for _ in NESTED] == [b"bad"] * len(NESTED)
+        rules.set_usual(check_source="no", vlans=vlans)
+        for frame in [*NESTED.values(), honest]:
+            near.send(frame)
+        assert far.recv(16) == b"good"
+
+
+@row("N03")
 def test_the_host_s_loopback_is_closed_to_the_machine(net, rules):
     """The link has route_localnet, so that without the rule the packet is taken."""
     packets = [from_guest(V4, frames.udp(GUEST, to, 9, 9999, payload)) for to, payload in (("127.0.0.1", b"bad"), (GATE, b"good"))]
@@ -324,16 +360,81 @@ def tables(host):
     return [line for line in host.run("nft", "list", "tables").splitlines() if "redd-" in line]
 
 
-def test_tables_end_with_their_owner(net, rules):
+@pytest.fixture(params=KERNELS)
+def rules_by_kernel(net, request):
+    return Filter(net.host, kernel=KERNELS[request.param])
+
+
+def inet_tables(host):
+    return [line for line in tables(host) if line.startswith("table inet")]
+
+
+@row("N17", "kill -9",
+     "what leads to a machine goes with its supervisor's socket; what confines it stays until the next command has ended it. Tables, links, zones, "
+     "accepts in others' chains, forwarding and lent interfaces are then given back, by name and mark; what lives, here or under another `/run`, is left")  # fmt: skip
+def test_what_confines_outlives_the_supervisor(net, rules_by_kernel):
+    """The link is as closed afterwards as before; ports lead nowhere."""
+    loopback = [from_guest(V4, frames.udp(GUEST, to, 9, 9999, payload)) for to, payload in (("127.0.0.1", b"bad"), (GATE, b"good"))]
+    rules_by_kernel.set_usual(WEB)
+    rules_by_kernel.kill()
+    wait_until(lambda: not inet_tables(net.host), "the kernel removes the table")
+    with net.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as far, net.guest.socket(socket.AF_PACKET, socket.SOCK_RAW) as near:
+        near.bind(("host0", 0))
+        far.bind(("", 9999))
+        for frame in [*loopback, *NESTED.values(), *FORGED.values(), loopback[1]]:
+            near.send(frame)
+        assert [far.recv(16), far.recv(16)] == [b"good", b"good"]
+    refused(net.world, HOST, 8080, (net.guest, GUEST), 80)
+
+
+@row("N17")
+def test_a_flush_of_all_rules_leaves_the_machine_confined(net, rules_by_kernel):
+    watch = Watch(net)
+    net.host.run("nft", "delete", "table", "netdev", "watch")
+    rules_by_kernel.set_usual(WEB)
+    net.host.run("nft", "flush", "ruleset")
+    watch = Watch(net)
+    assert not watch.passes(LOOPBACK) and not watch.passes(FORGED["v4"]) and watch.passes(HONEST["v4"])
+
+
+@row("N17")
+def test_what_outlived_is_removed_and_what_lives_is_left(net, rules_by_kernel):
+    """Whoever is asked knows one machine; the kernel tells of others, by their inet table or their owner."""
+    net.host.run("nft", "add table netdev redd-web2; add table netdev redd-theirs { comment \"theirs\" ; }")
+    rules_by_kernel.set_usual(WEB)
+    rules_by_kernel.tell("clean web")
+    assert len(tables(net.host)) >= 4
+    rules_by_kernel.kill()
+    wait_until(lambda: not inet_tables(net.host), "the kernel removes the table")
+    other = Filter(net.host, "two")
+    other.tell("link=ve-web", f"guest_mac={GUEST_MAC}", "set", "clean web")
+    assert "table netdev redd-two" in tables(net.host), "its owner lives"
+    assert any("redd-web" in line and "web2" not in line for line in tables(net.host)), "it is said to live"
+    other.tell("clean two")
+    assert tables(net.host) == ["table netdev redd-web2", "table netdev redd-theirs", "table inet redd-two", "table netdev redd-two"]
+    other.tell("close")
+    assert tables(net.host) == ["table netdev redd-web2", "table netdev redd-theirs"]
+
+
+@row("N17")
+def test_the_next_supervisor_takes_over(net, rules_by_kernel):
+    rules_by_kernel.set_usual(WEB)
+    assert rules_by_kernel.process.poll() is None
+    rules_by_kernel.kill()
+    wait_until(lambda: not inet_tables(net.host), "the kernel removes the table")
+    again = Filter(net.host)
+    again.set_usual(WEB)
+    meet(net.world, HOST, 8080, net.guest.listen(GUEST, 80))
+    assert tables(net.host) == ["table inet redd-web", "table netdev redd-web"]
+
+
+def test_others_may_not_remove_tables(net, rules):
     rules.set_usual(WEB)
     assert tables(net.host) == ["table inet redd-web", "table netdev redd-web"]
-    assert net.host.run("nft", "delete", "table", "inet", "redd-web", check=False) == ""
-    assert len(tables(net.host)) == 2, "others may not remove them"
-    os.kill(rules.process.pid, signal.SIGKILL)
-    rules.process.wait()
-    deadline = time.monotonic() + 10
-    while tables(net.host) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    for family in ("inet", "netdev"):
+        assert net.host.run("nft", "delete", "table", family, "redd-web", check=False) == ""
+    assert len(tables(net.host)) == 2
+    rules.tell("close")
     assert tables(net.host) == []
 
 

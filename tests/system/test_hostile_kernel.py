@@ -31,7 +31,7 @@ def inside(redd, tree):
 
 @row("K01", "v1 release_agent, limits lifted through a v1 hierarchy",
      "user namespace; without one neither SYS_ADMIN nor, by the filter, mounting in one made inside")  # fmt: skip
-@row("K02", "/proc/sys, sysrq, core_pattern and the like", "user namespace; without one read-only and masked, and no SYS_ADMIN to change that")
+@row("K02", "/proc/sys, sysrq, core_pattern and the like", "read-only and masked, by mounts that nobody inside can take away; what is not of the network namespace below /proc/sys/net, too")
 @row("K04", "every system call", "an allow-list; the kernel's verdict on every number is compared with the policy")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["-u", "alice"]])

@@ -895,21 +895,254 @@ def test_name_that_can_not_be_synced(redd, archive, error, says):
 
 
 @row("A07")
+@row("A23", "code run by a hostile archive in the unpacking process", "it keeps seven capabilities, three descriptors, some sixty system calls, its folder (landlock) and a limit of memory")
 def test_confined(redd, tmp_path):
-    """The worker holds no capability beyond making files, no foreign descriptor, and is under landlock."""
+    """The worker holds no capability beyond making files, no foreign descriptor, few system calls and a limit of memory."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):
         (worker,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines() if ":\t" in line)
-        allowed = sum(1 << bit for bit in (0, 1, 2, 3, 4, 9, 27, 31))
+        allowed = sum(1 << bit for bit in (0, 1, 3, 4, 9, 27, 31))
         for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"):
             assert int(status[name], 16) & ~allowed == 0, name
         assert status["NoNewPrivs"].strip() == "1"
+        assert status["Seccomp"].strip() == "2"
+        limit = next(line.split() for line in Path(f"/proc/{worker}/limits").read_text().splitlines() if line.startswith("Max data size"))
+        assert limit[3] == limit[4] and int(limit[3]) < 1 << 31
         targets = processes.descriptors(worker)
         assert targets
         strangers = [t for t in targets if not t.startswith(("/dev/null", "pipe:", str(POOL), str(tmp_path)))]
         assert strangers == []
         running.terminate()
         running.wait(10)
+
+
+@row("A23")
+def test_confined_before_the_first_byte(redd, archive, tmp_path):
+    """Landlock and the filter are in force in the worker, by the kernel's own word, before it reads of the archive."""
+    trace, path = tmp_path / "trace", archive(pack(*system()))
+    calls = "landlock_restrict_self,prctl,read,seccomp"
+    subprocess.run(["strace", "-f", "-y", "-qq", "-o", trace, "-e", f"trace={calls}", redd.path, "-q", "import-tar", path, "image"], check=True, capture_output=True)
+    lines = trace.read_text().splitlines()
+    first = next(at for at, line in enumerate(lines) if f"<{path}>" in line and "read(" in line)
+    before = [line for line in lines[:first] if line.split()[0] in {lines[first].split()[0], *(one.split()[0] for one in lines[:first] if "landlock" in one)}]
+    assert any("landlock_restrict_self" in line and line.endswith("= 0") for line in before), before
+    assert any("PR_SET_SECCOMP" in line and line.endswith("= 0") for line in before), before
+
+
+@row("F01")
+def test_no_image_that_is_not_on_disk(redd, archive):
+    """The tree is synced before it gets its name: where that fails there is no image."""
+    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=syncfs:error=EIO", redd.path, "-q", "import-tar", archive(pack(*system())), "image"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Input/output error" in done.stderr
+    nothing_imported()
+
+
+def records(**fields):
+    """A pax header of records that tarfile would not write."""
+    body = b""
+    for key, value in fields.items():
+        line = b" " + key.replace("__", ".").encode() + b"=" + value + b"\n"
+        length = len(line)
+        while len(str(length)) + len(line) != length:
+            length = len(str(length)) + len(line)
+        body += str(length).encode() + line
+    head = member("pax", tarfile.XHDTYPE)
+    head.size = len(body)
+    return head.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % 512)
+
+
+def head(name, kind=tarfile.REGTYPE, size=0, link=""):
+    info = member(name, kind, link)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def same_directory_with_attributes():
+    one = records(SCHILY__xattr__user__1=b"A" * 60_000) + head("d", tarfile.DIRTYPE)
+    return (one for _ in range(8_000))
+
+
+def directories_with_attributes():
+    return (records(SCHILY__xattr__user__1=b"A" * 60_000) + head(f"d{n}", tarfile.DIRTYPE) for n in range(8_000))
+
+
+def flagged_then_repeated():
+    yield records(SCHILY__fflags=b"nodump") + head("flagged")
+    yield from (head("etc", tarfile.DIRTYPE) for _ in range(100_000))
+    yield from (head("x") for _ in range(20_000))
+
+
+def directory_and_file_in_turn():
+    return (head("d", tarfile.DIRTYPE) + head("d") for _ in range(20_000))
+
+
+def hard_links():
+    yield head("f")
+    yield from (head(f"h{n}", tarfile.LNKTYPE, link="f") for n in range(30_000))
+
+
+def sparse_map_without_end():
+    yield records(GNU__sparse__major=b"1", GNU__sparse__minor=b"0", GNU__sparse__name=b"s", GNU__sparse__realsize=b"1")
+    pieces = 20_000_000
+    first = f"{pieces}\n".encode()
+    yield head("s", size=len(first) + 4 * pieces + 512) + first
+    yield from (b"0\n0\n" * 100_000 for _ in range(pieces // 100_000))
+    yield bytes(2048)
+
+
+def long_headers():
+    return (records(comment=b"x" * 900_000) + head(f"f{n}") for n in range(60))
+
+
+def long_names():
+    name = b"d/" * 400_000 + b"\0"
+    return (head("././@LongLink", b"L", len(name)) + name + bytes(-len(name) % 512) + head(f"f{n}") for n in range(20))
+
+
+def deep_paths():
+    return (records(path=f"{n}/".encode() + b"d/" * 2000 + b"x") + head("f") for n in range(5))
+
+
+# name: (archive, what is said, or None when it is taken)
+WORST = {
+    "one directory, attributes again and again": (same_directory_with_attributes, None),
+    "directories with large attributes": (directories_with_attributes, "take more than 256 MiB"),
+    "repeated after a flag": (flagged_then_repeated, None),
+    "directory and file in turn": (directory_and_file_in_turn, None),
+    "hard links": (hard_links, None),
+    "sparse map without end": (sparse_map_without_end, "memory"),
+    "long pax headers": (long_headers, None),
+    "long GNU names": (long_names, "too"),
+    "deep paths": (deep_paths, None),
+}
+# The unpacker's own bounds, for gzip: decoder 32, what waits 256, libarchive and the rest 128.
+WORST_MEMORY_KIB = (32 + 256 + 128 + 16) << 10
+
+
+@pytest.fixture
+def pool_in_memory():
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1G,mode=700", "tmpfs", POOL], check=True)
+    yield
+    subprocess.run(["umount", POOL], check=True)
+
+
+def import_and_measure(redd, path):
+    """(exit code, stderr, peak of the unpacking process in KiB, its processor time in seconds)"""
+    running = subprocess.Popen([redd.path, "-q", "import-tar", path, "image"], stderr=subprocess.PIPE, text=True)
+    peak = seconds = 0
+    while running.poll() is None:
+        with contextlib.suppress(OSError, IndexError):
+            worker = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
+            lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+            peak = max([peak, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))])
+            ticks = Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+            seconds = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+        time.sleep(0.02)
+    return running.returncode, running.stderr.read(), peak, seconds
+
+
+@row("A25", "an archive of kilobytes whose metadata, headers or maps take gigabytes or hours to unpack", "one record for each inode, capped in bytes; RLIMIT_DATA; no step walks a list; processor time is bounded by bytes and entries")
+@pytest.mark.usefixtures("pool_in_memory")
+@pytest.mark.parametrize("shape", WORST)
+def test_worst_archives(redd, tmp_path, shape):
+    make, says = WORST[shape]
+    path = tmp_path / "worst.tar.gz"
+    with gzip.open(path, "wb", 1) as out:
+        out.write(head("./", tarfile.DIRTYPE) + head("usr", tarfile.DIRTYPE) + head("etc", tarfile.DIRTYPE))
+        for piece in make():
+            out.write(piece)
+        out.write(bytes(1024))
+    code, stderr, peak, seconds = import_and_measure(redd, path)
+    print(f"{shape}: {path.stat().st_size >> 10} KiB, peak {peak >> 10} MiB, {seconds} s of processor time")
+    assert peak < WORST_MEMORY_KIB
+    if says:
+        assert code == 1 and says in stderr, stderr
+        assert os.listdir(POOL) == []
+    else:
+        assert (code, stderr) == (0, "")
+
+
+@row("A25")
+@pytest.mark.usefixtures("pool_in_memory")
+def test_headers_that_take_for_ever_end(redd, tmp_path):
+    """libarchive compares each entry of an ACL with all others: hours for a few kilobytes, seconds here."""
+    entries = b",".join([b"user:1:rwx:--:allow"] * 45_000)
+    one = records(SCHILY__acl__ace=entries) + head("etc/f")
+    path = tmp_path / "slow.tar.gz"
+    with gzip.open(path, "wb", 1) as out:
+        out.write(head("./", tarfile.DIRTYPE) + head("etc", tarfile.DIRTYPE) + one * 40)
+    code, stderr, _, seconds = import_and_measure(redd, path)
+    assert code == 1 and "far more processor time" in stderr, stderr
+    assert seconds < 60
+    assert os.listdir(POOL) == []
+
+
+@row("A24", "an archive fills the disk of the host, with bytes or with files", "--max-size=, by default what the file system can spare, in blocks and inodes; a part stays free")
+@pytest.mark.parametrize("kind", ["bytes", "files", "set by a person"])
+def test_the_disk_is_not_filled(redd, archive, kind):
+    options = []
+    if kind == "bytes":
+        data, says = pack(*system(*(file(f"usr/{n}", bytes(1 << 20)) for n in range(80)))), "can spare"
+    elif kind == "files":
+        data, says = pack(*system(*(file(f"usr/{n}", b"") for n in range(2_000)))), "can spare"
+    else:
+        data, says, options = pack(*system(file("usr/a", bytes(3 << 20)))), "the limit that was set", ["--max-size=2M"]
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M,nr_inodes=1500,mode=700", "tmpfs", POOL], check=True)
+    try:
+        least = []
+        running = subprocess.Popen([redd.path, "-q", *options, "import-tar", archive(data), "image"], stderr=subprocess.PIPE, text=True)
+        while running.poll() is None:
+            fs = os.statvfs(POOL)
+            least.append((fs.f_bavail * fs.f_frsize, fs.f_favail))
+        stderr = running.stderr.read()
+        assert running.returncode == 1 and says in stderr and "--max-size" in stderr, stderr
+        assert min(one[0] for one in least) >= 3 << 20 and min(one[1] for one in least) >= 60
+        assert os.listdir(POOL) == []
+        redd("-q", "--max-size=40M", "import-tar", archive(pack(*system(file("usr/a", bytes(3 << 20))))), "image")
+    finally:
+        subprocess.run(["umount", POOL], check=True)
+
+
+@pytest.mark.parametrize("size", ["0", "much", "-1", ""])
+def test_bad_size(redd, archive, size):
+    redd.fails(f"--max-size={size}", "import-tar", archive(pack(*system())), "image", says="--max-size", code=2)
+
+
+def odd_archives():
+    """Where entries with one name differ in kind, owner and mode."""
+    def kinds(name):
+        return [folder(name, uid=1000, mode=0o700), folder(name, mode=0o1777), file(name, b"x", uid=5, mode=0o4755), member(name, tarfile.SYMTYPE, "etc"), file(name, b"long" * 200)]
+
+    for first in range(5):
+        for second in range(5):
+            for third in (None, 0):
+                members = [kinds("usr/odd")[first], kinds("usr/odd")[second]]
+                yield members + ([kinds("usr/odd")[third]] if third is not None else [])
+
+
+def as_unpacked(top):
+    found = {}
+    for path in sorted(Path(top).rglob("*")):
+        st = path.lstat()
+        mode = None if stat.S_ISLNK(st.st_mode) else stat.S_IMODE(st.st_mode)
+        found[str(path.relative_to(top))] = (stat.S_IFMT(st.st_mode), mode, st.st_uid, st.st_size if stat.S_ISREG(st.st_mode) else 0)
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("bsdtar"), reason="no bsdtar")
+@pytest.mark.usefixtures("pool_in_memory")
+def test_the_last_entry_wins_as_with_tar_and_bsdtar(redd, archive, tmp_path):
+    for number, members in enumerate(odd_archives()):
+        path = archive(pack(*system(*members)))
+        redd("-q", "import-tar", path, f"odd{number}")
+        others = []
+        for name, argv in {"gnu": ["tar", "--numeric-owner", "-xpf"], "bsd": ["bsdtar", "--numeric-owner", "-xpf"]}.items():
+            where = tmp_path / f"{name}{number}"
+            where.mkdir()
+            done = subprocess.run([*argv, path, "-C", where], capture_output=True, check=False)
+            others += [as_unpacked(where)] if done.returncode == 0 else []
+        assert others and as_unpacked(POOL / f"odd{number}") in others, (number, members)
 
 
 def test_sockets_are_kept_out_of_the_way(redd, tmp_path):

@@ -332,6 +332,23 @@ def test_names_of_machines_by_llmnr(link, served, names, group):
         assert ask_llmnr(link, group, dns.query(name), timeout_s=0.5) is None, name
 
 
+@row("N20", "a machine's name that is localhost, the host's own, or a name of the internet",
+     "machines are NAME.redd; the bare name only where nobody else has it or gives it a meaning")  # fmt: skip
+def test_full_names_of_machines(served, names, resolv_conf):
+    """NAME.redd is a machine or nobody, and never asked of others; a name with a meaning of its own is no machine's."""
+    client = served[1]
+    names("db", "10.77.1.9")
+    for name in ("wpad", "wpad.redd", "db.example", "db.example.redd"):
+        names(name, "10.77.1.66")
+    with dns.Upstream() as upstream:
+        assert client.ask("db").addresses == client.ask("db.redd").addresses == client.ask("DB.Redd").addresses == ["10.77.1.9"]
+        assert client.ask("wpad.redd").addresses == client.ask("db.example.redd").addresses == ["10.77.1.66"]
+        assert client.ask("wpad").rcode == client.ask("nobody.redd").rcode == client.ask("redd").rcode == dns.NXDOMAIN
+        assert not upstream.asked
+        client.ask("db.example")
+        assert upstream.asked["db.example"] == 1
+
+
 def test_our_own_networks_are_not_told_to_the_world(link, served, resolv_conf):
     client = served[1]
     with dns.Upstream() as upstream:

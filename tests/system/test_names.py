@@ -10,8 +10,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import command
+from attacks import make_tree, running
+from helpers import command, session
 from helpers.security import row
+from helpers.waiting import wait_until
 
 NAMES = Path("/run/redd/names")
 LEASES = Path("/var/lib/redd/network/leases")
@@ -148,6 +150,24 @@ def test_other_names_are_found_as_before(module, link):
     assert getent(module, "ahostsv4", "localhost")[1][0][0] == "127.0.0.1", "files come first"
 
 
+@row("N20")
+@pytest.mark.parametrize("name", ["localhost", "wpad", "www.example.org"])
+def test_names_of_others_are_not_served(module, name):
+    """Not even where a machine of another version is published so, and the module is asked first."""
+    Path("/etc/nsswitch.conf").write_text("hosts: redd\n")
+    (NAMES / name).write_text("10.9.0.99\n")
+    assert getent(module, "hosts", name)[0] == 2
+
+
+def test_full_names(module, link):
+    assert getent(module, "ahostsv4", "web.redd")[1][0] == ["10.9.0.2", "STREAM", "web.redd"]
+    assert getent(module, "hosts", "WEB.Redd")[1][0][0] == "fd00:9::2"
+    (NAMES / "wpad.redd").write_text("10.9.0.99\n")
+    assert getent(module, "hosts", "wpad.redd") == (0, [["10.9.0.99", "wpad.redd"]])
+    assert getent(module, "hosts", "10.9.0.99") == (0, [["10.9.0.99", "wpad.redd"]])
+    assert getent(module, "hosts", "wpad")[0] == 2
+
+
 def test_a_name_is_gone_with_its_file(module):
     (NAMES / "db").unlink()
     assert getent(module, "hosts", "db")[0] == 2
@@ -190,7 +210,7 @@ def test_only_the_functions_of_the_module_are_exported(module):
 
 
 def test_hosts(redd, names):
-    assert redd("hosts").out == "10.9.0.18 db\n10.9.0.2 web\nfd00:9::2 web\n"
+    assert redd("hosts").out == "10.9.0.18 db db.redd\n10.9.0.2 web web.redd\nfd00:9::2 web web.redd\n"
     assert redd("hosts", "--json=short").json()[0] == {"address": "10.9.0.18", "name": "db"}
 
 
@@ -202,7 +222,7 @@ def test_hosts_of_none(redd):
 def test_hosts_is_a_hosts_file(redd, module):
     """As `redd hosts >>/etc/hosts` would give it to a host without the module."""
     Path("/etc/hosts").write_text(redd("hosts").out)
-    assert getent({**module, "LD_LIBRARY_PATH": ""}, "hosts", "db")[1][0] == ["10.9.0.18", "db"]
+    assert getent({**module, "LD_LIBRARY_PATH": ""}, "hosts", "db")[1][0] == ["10.9.0.18", "db", "db.redd"]
 
 
 # redd network

@@ -434,7 +434,7 @@ def test_socket_is_private(machine):
     assert done.returncode != 0 and b"PermissionError" in done.stderr
 
 
-@row("S07")
+@row("S07", "hostile messages at the control socket", "frames bounded, connections bounded; whoever is silent for longest gives way")
 @pytest.mark.parametrize("message", [b"\0", b"{}\0", b"null\0", b'{"method":null}\0', b'{"method":"a","parameters":[]}\0', b"[" * 5000 + b"\0",
                                      b"\xff\xfe\0", b"x" * 70000])  # fmt: skip
 def test_broken_messages(machine, message):

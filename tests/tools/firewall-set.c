@@ -5,6 +5,8 @@
  *
  *   KEY=VALUE        of the rules: machine, link, zone, subnet4, guest4, mac, port … (see rows[])
  *   set              firewall_set() with the rules so far; the socket stays open
+ *   close            firewall_close()
+ *   clean [ALIVE]    firewall_clean(): that machine lives, others don't
  *   open-others LINK, close-others, clean-others [ALIVE], blocker LINK
  */
 #include <errno.h>
@@ -74,6 +76,7 @@ static const struct {
 	ROW(serves, bool),     ROW(guest_mac, mac),   ROW(guest4, address),
 	ROW(guest6, address),  ROW(host4, address),   ROW(host6, address),
 	ROW(target4, address), ROW(target6, address), ROW(translates_loopback, bool),
+	ROW(vlans, bool),
 #undef ROW
 };
 
@@ -132,6 +135,20 @@ static int set(struct state *s, const char *argument)
 	return r;
 }
 
+static int close_own(struct state *s, const char *argument)
+{
+	int r = firewall_close(s->firewall, s->rules.machine);
+
+	s->firewall = -1;
+	return r;
+}
+
+static int clean(struct state *s, const char *argument)
+{
+	(void)str_replace(&alive, argument);
+	return firewall_clean(is_alive);
+}
+
 static int open_others(struct state *s, const char *argument)
 {
 	return firewall_open_others(s->rules.machine, argument);
@@ -166,6 +183,8 @@ static const struct {
 	int (*run)(struct state *s, const char *argument);
 } commands[] = {
 	{"set", set},
+	{"close", close_own},
+	{"clean", clean},
 	{"open-others", open_others},
 	{"close-others", close_others},
 	{"clean-others", clean_others},

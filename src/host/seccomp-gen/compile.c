@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/net.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -48,6 +49,18 @@ static void emit_return(struct program *p, int error)
 	     error ? SECCOMP_RET_ERRNO | (uint32_t)error : SECCOMP_RET_ALLOW);
 }
 
+/* The error becomes "allow" once the gate is open; -1: none opens it. */
+static void emit_gated_return(struct program *p, int error, int gate)
+{
+	if (gate >= 0) {
+		if (p->patch_count == PATCH_MAX)
+			fail("more gated verdicts than", PATCH_MAX);
+		p->patches[p->patch_count].index = (uint16_t)p->length;
+		p->patches[p->patch_count++].gate = gate;
+	}
+	emit_return(p, error);
+}
+
 /*
  * The kernel takes 32 bits of these arguments and ignores the others; comparing all 64 would let
  * cmd | 1 << 32 through (CVE-2019-10063).
@@ -71,14 +84,25 @@ static void emit_ioctl(struct program *p, bool big_endian)
  * The kernel refuses audit messages from a namespace with an error that PAM and systemd take for
  * a failure. "No such protocol" makes them run without audit, as in a kernel built without it.
  */
-static void emit_socket(struct program *p, bool big_endian)
+static void emit_socket(struct program *p, int gate, bool big_endian)
 {
 	emit_load_argument(p, 0, big_endian);
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 5, 0, AF_VSOCK);
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 2, AF_NETLINK);
 	emit_load_argument(p, 2, big_endian);
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NETLINK_AUDIT);
 	emit_return(p, 0);
 	emit_return(p, EAFNOSUPPORT);
+	emit_gated_return(p, EAFNOSUPPORT, gate);
+}
+
+/* The first argument is the call, the second leads to memory that may change meanwhile. */
+static void emit_socketcall(struct program *p, int gate, bool big_endian)
+{
+	emit_load_argument(p, 0, big_endian);
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_SOCKET);
+	emit_return(p, 0);
+	emit_gated_return(p, EAFNOSUPPORT, gate);
 }
 
 static void emit_verdict(struct program *p, const struct verdict *v, bool big_endian)
@@ -88,16 +112,14 @@ static void emit_verdict(struct program *p, const struct verdict *v, bool big_en
 		return;
 	}
 	if (v->kind == VERDICT_SOCKET) {
-		emit_socket(p, big_endian);
+		emit_socket(p, v->gate, big_endian);
 		return;
 	}
-	if (v->gate >= 0) {
-		if (p->patch_count == PATCH_MAX)
-			fail("more gated verdicts than", PATCH_MAX);
-		p->patches[p->patch_count].index = (uint16_t)p->length;
-		p->patches[p->patch_count++].gate = v->gate;
+	if (v->kind == VERDICT_SOCKETCALL) {
+		emit_socketcall(p, v->gate, big_endian);
+		return;
 	}
-	emit_return(p, v->errno_closed);
+	emit_gated_return(p, v->errno_closed, v->gate);
 }
 
 /*

@@ -18,6 +18,11 @@ struct abi {
 	uint32_t scmp_arch;   /* libseccomp's token */
 	uint32_t audit_arch;  /* seccomp_data.arch */
 	uint32_t number_base; /* 0x40000000 for x32 */
+	/*
+	 * Programs can do without socketcall here, whose arguments no filter can read: so it makes
+	 * no sockets. The C library of s390 and native i386 knows no other way.
+	 */
+	bool has_own_socket;
 };
 
 /* An ABI's verdicts, by number: each row holds from `first` up to the next row's `first`. */

@@ -24,19 +24,19 @@ struct cpu_family {
 
 static const struct cpu_family cpu_families[] = {
 	{"x86_64",
-	 {{"x86_64", SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64, 0},
-	  {"i386", SCMP_ARCH_X86, AUDIT_ARCH_I386, 0},
-	  {"x32", SCMP_ARCH_X32, AUDIT_ARCH_X86_64, X32_BIT}}},
+	 {{"x86_64", SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64, 0, true},
+	  {"i386", SCMP_ARCH_X86, AUDIT_ARCH_I386, 0, true},
+	  {"x32", SCMP_ARCH_X32, AUDIT_ARCH_X86_64, X32_BIT, true}}},
 	{"aarch64",
-	 {{"aarch64", SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH64, 0},
-	  {"arm", SCMP_ARCH_ARM, AUDIT_ARCH_ARM, 0}}},
-	{"x86", {{"i386", SCMP_ARCH_X86, AUDIT_ARCH_I386, 0}}},
-	{"arm", {{"arm", SCMP_ARCH_ARM, AUDIT_ARCH_ARM, 0}}},
-	{"riscv64", {{"riscv64", SCMP_ARCH_RISCV64, AUDIT_ARCH_RISCV64, 0}}},
+	 {{"aarch64", SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH64, 0, true},
+	  {"arm", SCMP_ARCH_ARM, AUDIT_ARCH_ARM, 0, true}}},
+	{"x86", {{"i386", SCMP_ARCH_X86, AUDIT_ARCH_I386, 0, false}}},
+	{"arm", {{"arm", SCMP_ARCH_ARM, AUDIT_ARCH_ARM, 0, true}}},
+	{"riscv64", {{"riscv64", SCMP_ARCH_RISCV64, AUDIT_ARCH_RISCV64, 0, true}}},
 	{"s390x",
-	 {{"s390x", SCMP_ARCH_S390X, AUDIT_ARCH_S390X, 0},
-	  {"s390", SCMP_ARCH_S390, AUDIT_ARCH_S390, 0}}},
-	{"ppc64", {{"ppc64le", SCMP_ARCH_PPC64LE, AUDIT_ARCH_PPC64LE, 0}}},
+	 {{"s390x", SCMP_ARCH_S390X, AUDIT_ARCH_S390X, 0, false},
+	  {"s390", SCMP_ARCH_S390, AUDIT_ARCH_S390, 0, false}}},
+	{"ppc64", {{"ppc64le", SCMP_ARCH_PPC64LE, AUDIT_ARCH_PPC64LE, 0, true}}},
 };
 
 static const struct cpu_family *find_family(const char *name)
@@ -76,6 +76,14 @@ static void print_gates(const struct program *p)
 	puts("};");
 }
 
+static bool all_have_own_socket(const struct abi *abis, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!abis[i].has_own_socket)
+			return false;
+	return true;
+}
+
 static int print_header(const struct abi *abis, size_t n, bool big_endian)
 {
 	static struct program program;
@@ -90,7 +98,8 @@ static int print_header(const struct abi *abis, size_t n, bool big_endian)
 	printf("#define SECCOMP_ABIS \"");
 	for (size_t i = 0; i < n; i++)
 		printf("%s%s", i ? " " : "", abis[i].name);
-	printf("\"\n#define SECCOMP_HEAD_LENGTH %zu\n#define SECCOMP_TAIL_JUMP %zu\n\n",
+	printf("\"\n#define SECCOMP_LEAVES_SOCKETCALL %d", !all_have_own_socket(abis, n));
+	printf("\n#define SECCOMP_HEAD_LENGTH %zu\n#define SECCOMP_TAIL_JUMP %zu\n\n",
 	       program.head_length, program.tail_jump);
 	print_insns(&program);
 	print_gates(&program);

@@ -45,14 +45,16 @@ char *map_syscall_name(const struct abi *abi, uint32_t number)
 	return seccomp_syscall_resolve_num_arch(abi->scmp_arch, (int)number);
 }
 
-static struct verdict verdict_of_name(const char *name)
+static struct verdict verdict_of_name(const struct abi *abi, const char *name)
 {
 	struct verdict allow = {VERDICT_RETURN, 0, -1};
 
 	if (strcmp(name, "ioctl") == 0)
 		return (struct verdict){VERDICT_IOCTL, 0, -1};
 	if (strcmp(name, "socket") == 0)
-		return (struct verdict){VERDICT_SOCKET, 0, -1};
+		return (struct verdict){VERDICT_SOCKET, 0, policy_gate_vsock};
+	if (strcmp(name, "socketcall") == 0 && abi->has_own_socket)
+		return (struct verdict){VERDICT_SOCKETCALL, 0, policy_gate_vsock};
 	if (name_in(name, policy_allowed))
 		return allow;
 	if (name_in(name, policy_absent))
@@ -70,7 +72,7 @@ struct verdict map_verdict(const struct abi *abi, uint32_t number)
 	char *name = map_syscall_name(abi, number);
 
 	if (name)
-		verdict = verdict_of_name(name);
+		verdict = verdict_of_name(abi, name);
 	free(name);
 	return verdict;
 }

@@ -35,6 +35,7 @@ static const char *const gate_mount[] = {
 	"fsconfig",	 "fsmount",    "fsopen",    "fspick",	      "mount",
 	"mount_setattr", "move_mount", "open_tree", "open_tree_attr", "pivot_root",
 	"umount",	 "umount2",    NULL};
+static const char *const gate_vsock[] = {NULL}; /* an argument of "socket", see policy.h */
 static const char *const gate_keyring[] = {"add_key", "keyctl", "request_key", NULL};
 
 /*
@@ -44,6 +45,9 @@ static const char *const gate_keyring[] = {"add_key", "keyctl", "request_key", N
  *
  * mount: where uid 0 inside is uid 0 outside, a user namespace made inside could mount the v1
  * cgroup hierarchies, whose files belong to that uid, and steer the host's groups (K01).
+ *
+ * vsock: no network namespace has an AF_VSOCK of its own: it leads to the hypervisor and its other
+ * guests, and to what listens on the host.
  */
 const struct policy_gate policy_gates[] = {
 	{"clock", "CAP_SYS_TIME", EPERM, gate_clock},
@@ -55,8 +59,10 @@ const struct policy_gate policy_gates[] = {
 	{"account", "CAP_SYS_PACCT", EPERM, gate_account},
 	{"keyring", "SECCOMP_IF_USER_NAMESPACE", ENOSYS, gate_keyring},
 	{"mount", "SECCOMP_IF_ADMINISTRATOR", EPERM, gate_mount},
+	{"vsock", "SECCOMP_IF_VSOCK", EAFNOSUPPORT, gate_vsock},
 };
 const size_t policy_gate_count = LENGTH(policy_gates);
+const int policy_gate_vsock = LENGTH(policy_gates) - 1;
 
 /*
  * Source: scripts/syscall.tbl and arch/x86/entry/syscalls/syscall_64.tbl of Linux 6.18 and 6.19.
@@ -131,7 +137,8 @@ const char *const policy_allowed[] = {
 	/* mounts */
 	"chroot", "listmount", "listns", "statmount",
 
-	/* sockets; "socket" itself has a verdict of its own */
+	/* sockets; "socket" itself has a verdict of its own, "socketcall" where it is the old way
+	 */
 	"accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt",
 	"listen", "recv", "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "send", "sendmmsg",
 	"sendmsg", "sendto", "setsockopt", "shutdown", "socketcall", "socketpair",

@@ -11,7 +11,9 @@
 enum verdict_kind {
 	VERDICT_RETURN, /* errno_closed, or allow when it is 0 */
 	VERDICT_IOCTL,	/* allow, except the terminal-injection commands */
-	VERDICT_SOCKET, /* allow, except the audit netlink protocol */
+	VERDICT_SOCKET, /* allow, except the audit netlink protocol and, by its gate, AF_VSOCK */
+	/* Allow, except making a socket while the gate is closed: the filter sees no family. */
+	VERDICT_SOCKETCALL,
 };
 
 /*
@@ -40,6 +42,7 @@ struct policy_new_syscall {
 
 extern const struct policy_gate policy_gates[];
 extern const size_t policy_gate_count;
+extern const int policy_gate_vsock; /* index into policy_gates: of the two verdicts on sockets */
 extern const struct policy_new_syscall policy_new_syscalls[];
 extern const size_t policy_new_syscall_count;
 extern const char *const policy_allowed[]; /* NULL-terminated */

@@ -48,15 +48,19 @@ class Victim:
     def __str__(self):
         return self.name
 
+    def terminate(self):
+        self.redd.run("terminate", self.name)
+        self.process.wait(20)
+
     def leader(self):
         lines = self.redd.run("show", self.name).out.splitlines()
         return int(next((line[7:] for line in lines if line.startswith("Leader=")), 0))
 
 
 @contextmanager
-def running(redd, tree, *command, users="pick", options=(), **popen):
-    name = f"{session.tag}-hostile-{next(_counter)}"
-    argv = ["run", "-q", "-D", tree, "-M", name, f"--private-users={users}", "--private-network", "--pipe", *options]
+def running(redd, tree, *command, users="pick", options=(), network=("--private-network",), name=None, **popen):
+    name = name or f"{session.tag}-hostile-{next(_counter)}"
+    argv = ["run", "-q", "-D", tree, "-M", name, f"--private-users={users}", *network, "--pipe", *options]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     process = redd.start(*argv, *(command or ("/bin/sleep", "1000")), **streams | popen)
     victim = Victim(redd, name, process)
@@ -65,8 +69,7 @@ def running(redd, tree, *command, users="pick", options=(), **popen):
         assert process.poll() is None, process.stdout.read() if process.stdout else "it has ended"
         yield victim
     finally:
-        redd.run("terminate", name)
-        process.wait(20)
+        victim.terminate()
 
 
 def libraries_of(program):

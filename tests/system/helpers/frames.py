@@ -13,9 +13,9 @@ def ether(source, destination, kind, payload):
     return mac(destination) + mac(source) + struct.pack("!H", kind) + payload
 
 
-def tagged(tag_kind, inner_kind, payload):
-    """What follows the addresses of a frame of VLAN 1."""
-    return struct.pack("!HHH", tag_kind, 1, inner_kind) + payload
+def tagged(tag_kind, inner_kind, payload, number=1):
+    """What follows the addresses of a frame of that VLAN; its payload may begin with another tag."""
+    return struct.pack("!HHH", tag_kind, number, inner_kind) + payload
 
 
 def checksum(data):

@@ -12,6 +12,17 @@ TIMEOUT_S = 30
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+@contextlib.contextmanager
+def network_of(pid):
+    """For sockets: one belongs for good to the namespace it was made in."""
+    with open("/proc/self/ns/net", "rb") as before, open(f"/proc/{pid}/ns/net", "rb") as inside:
+        _setns(inside.fileno())
+        try:
+            yield
+        finally:
+            _setns(before.fileno())
+
+
 class Netns:
     def __init__(self):
         self.processes = []
@@ -40,18 +51,8 @@ class Netns:
         self.processes.append(process)
         return process
 
-    @contextlib.contextmanager
-    def entered(self):
-        """For sockets: one belongs for good to the namespace it was made in."""
-        with open("/proc/self/ns/net", "rb") as before, open(f"/proc/{self.pid}/ns/net", "rb") as inside:
-            _setns(inside.fileno())
-            try:
-                yield
-            finally:
-                _setns(before.fileno())
-
     def socket(self, family, kind, protocol=0, timeout_s=5):
-        with self.entered():
+        with network_of(self.pid):
             made = socket.socket(family, kind, protocol)
         made.settimeout(timeout_s)
         return made

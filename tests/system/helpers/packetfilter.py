@@ -26,11 +26,15 @@ def program():
     return command.program().parents[1] / "tests/tools/firewall-set"
 
 
-class Filter:
-    """The program, running in a namespace; what it set goes when it goes."""
+# In front of an argv: as the kernel is, and as one without tables that persist (Linux 6.9).
+KERNELS = {"this kernel": (), "an older kernel": ("setarch", "--uname-2.6")}
 
-    def __init__(self, host, machine="web"):
-        self.process = host.popen(program(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+class Filter:
+    """The program, running in a namespace; what leads to the machine goes when it goes."""
+
+    def __init__(self, host, machine="web", kernel=()):
+        self.process = host.popen(*kernel, program(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.tell(f"machine={machine}")
 
     def ask(self, line):
@@ -41,6 +45,10 @@ class Filter:
     def tell(self, *lines):
         for line in lines:
             assert self.ask(line) == "ok", line
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
     def blocker(self, link):
         """(what, mend), or None."""

@@ -3,6 +3,8 @@
  * A machine's tables as nft(8) reads them back from the kernel. What they do to packets is
  * tests/system/test_firewall.py.
  */
+#include <sys/personality.h>
+
 #include "host/firewall.h"
 #include "netfilter.h"
 
@@ -108,6 +110,40 @@ static void what_is_not_asked_for_costs_no_chain(void **state)
 	assert_string_equal(netdev, "");
 }
 
+/* security row: N17 */
+/* What confines the machine stays when its owner's socket is gone; what leads to it goes. */
+static void what_confines_outlives_its_owner(void **state)
+{
+	static const struct {
+		unsigned long personality;
+		const char *tables;
+	} rows[] = {
+		{PER_LINUX, "table netdev redd-m\n"},
+		/* A kernel that says it is 2.6 is not asked for what is newer. */
+		{PER_LINUX | UNAME26, "table netdev redd-m/kept\n"},
+	};
+	struct firewall_rules rules = usual();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int firewall = firewall_open();
+		autofree char *inet = NULL, *netdev = NULL, *rest = NULL;
+
+		(void)personality(rows[i].personality);
+		set(firewall, &rules);
+		(void)personality(PER_LINUX);
+		(void)close(firewall);
+		inet = netfilter_nft("list tables inet");
+		assert_string_equal(inet, "");
+		netdev = netfilter_nft("list tables netdev");
+		/* This kernel may be one without, whatever it says. */
+		if (!streq(netdev, rows[1].tables))
+			assert_string_equal(netdev, rows[i].tables);
+		assert_int_equal(firewall_close(firewall_open(), "m"), 0);
+		rest = netfilter_nft("list tables");
+		assert_string_equal(rest, "");
+	}
+}
+
 static void a_second_owner_is_refused(void **state)
 {
 	struct firewall_rules rules = usual();
@@ -157,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ports_are_translated),
 		cmocka_unit_test(what_is_not_asked_for_costs_no_chain),
+		cmocka_unit_test(what_confines_outlives_its_owner),
 		cmocka_unit_test(a_second_owner_is_refused),
 		cmocka_unit_test(the_link_is_checked),
 	};

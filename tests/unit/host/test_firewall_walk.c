@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which filters of others would drop what a machine sends and gets. Rows of real rule sets. */
+#include "fake_netlink.h"
 #include "host/firewall.h"
+#include "host/firewall_ruleset.h"
+#include "kernel/nft.h"
 #include "netfilter.h"
 
 #define BASE "type filter hook forward priority 0; policy "
@@ -143,6 +146,25 @@ static void a_loop_of_rules_ends(void **state)
 	}
 }
 
+/* Half a ruleset would call blocked what is not, or the other way round. */
+static void rules_that_changed_meanwhile_are_read_again(void **state)
+{
+	autoruleset struct firewall_ruleset ruleset = {};
+	int ends[2];
+
+	fake_netlink_open(ends);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, NLM_F_DUMP_INTR, 0);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, NLM_F_DUMP_INTR, 0);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, 0, 0);
+	assert_int_equal(firewall_ruleset_load(ends[0], &ruleset), 0);
+	assert_int_equal(ruleset.chain_count, 1);
+	assert_int_equal(fake_netlink_questions(ends[1]), 3);
+	for (int i = 0; i < 100; i++)
+		fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, NLM_F_DUMP_INTR, 0);
+	assert_int_equal(firewall_ruleset_load(ends[0], &ruleset), -EINTR);
+	fake_netlink_close(ends);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +172,7 @@ int main(void)
 		cmocka_unit_test(ports_are_asked_for_where_there_are_any),
 		cmocka_unit_test(the_command_mends_it),
 		cmocka_unit_test(a_loop_of_rules_ends),
+		cmocka_unit_test(rules_that_changed_meanwhile_are_read_again),
 	};
 
 	has_netfilter = netfilter_enter();

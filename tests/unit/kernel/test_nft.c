@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Messages for the packet filter: their shape, and reading attributes that can't be trusted. */
-#include "check.h"
+#include "fake_netlink.h"
 #include "kernel/nft.h"
 #include "lib/str.h"
 
@@ -50,7 +50,7 @@ static void messages_are_whole(void **state)
 	struct nft_batch batch = {};
 	uint8_t mask[16] = {0xff};
 
-	nft_add_table(&batch, FAMILY, "t", NFT_TABLE_F_OWNER);
+	nft_add_table(&batch, FAMILY, "t", NFT_TABLE_F_OWNER, "comment");
 	nft_add_chain(&batch, &(struct nft_chain){.family = FAMILY,
 						  .table = "t",
 						  .name = "c",
@@ -65,8 +65,9 @@ static void messages_are_whole(void **state)
 	nft_end_rule(&batch);
 	nft_delete_rule(&batch, &chain, 7);
 	nft_delete_table(&batch, FAMILY, "t");
+	nft_delete_table_by_handle(&batch, FAMILY, 9);
 	assert_int_equal(batch.error, 0);
-	assert_int_equal(count_messages(&batch), 6);
+	assert_int_equal(count_messages(&batch), 7);
 	nft_batch_done(&batch);
 	assert_null(batch.data);
 }
@@ -88,7 +89,7 @@ static void a_batch_without_socket_is_an_error(void **state)
 	struct nft_batch batch = {};
 	int refused;
 
-	nft_add_table(&batch, FAMILY, "t", 0);
+	nft_add_table(&batch, FAMILY, "t", 0, NULL);
 	assert_int_equal(nft_batch_send(-1, &batch, &refused), -EBADF);
 	assert_int_equal(refused, -1);
 	assert_null(batch.data);
@@ -154,10 +155,53 @@ static void comments_are_found(void **state)
 
 		data->nla_len = (uint16_t)(NLA_HDRLEN + rows[i].size);
 		memcpy((char *)data + NLA_HDRLEN, rows[i].bytes, rows[i].size);
-		nft_rule_comment(data, comment, sizeof(comment));
+		nft_comment(data, comment, sizeof(comment));
 		assert_string_equal(comment, rows[i].comment);
 		free(data);
 	}
+}
+
+#define SOME_TABLE (10 << 8 | NFT_MSG_NEWTABLE)
+
+static int count_object(void *context, uint8_t family, const struct nlattr *attributes, size_t size)
+{
+	(*(int *)context)++;
+	return 0;
+}
+
+/*
+ * security row: N19
+ * attack: a listing of links or rules that is cut short or half old is taken for the whole
+ * defence: an interrupted dump is repeated, and an error at its end is one
+ * A ruleset that is half old and half new is none.
+ */
+static void an_interrupted_listing_is_an_error(void **state)
+{
+	struct nft_query all = {};
+	int ends[2], seen = 0;
+
+	fake_netlink_open(ends);
+	fake_netlink_dump(ends[1], SOME_TABLE, 0, 0);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), 0);
+	fake_netlink_dump(ends[1], SOME_TABLE, NLM_F_DUMP_INTR, 0);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), -EINTR);
+	fake_netlink_say(ends[1], SOME_TABLE, NLM_F_MULTI | NLM_F_DUMP_INTR, 0);
+	fake_netlink_dump(ends[1], SOME_TABLE, 0, 0);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), -EINTR);
+	assert_int_equal(seen, 4);
+	fake_netlink_close(ends);
+}
+
+static void a_listing_that_failed_half_way_is_an_error(void **state)
+{
+	struct nft_query all = {};
+	int ends[2], seen = 0;
+
+	fake_netlink_open(ends);
+	fake_netlink_say(ends[1], SOME_TABLE, NLM_F_MULTI, 0);
+	fake_netlink_say(ends[1], NLMSG_DONE, NLM_F_MULTI, -ENOMEM);
+	assert_int_equal(nft_list(ends[0], NFT_MSG_GETTABLE, &all, count_object, &seen), -ENOMEM);
+	fake_netlink_close(ends);
 }
 
 int main(void)
@@ -169,6 +213,8 @@ int main(void)
 		cmocka_unit_test(attributes_are_found),
 		cmocka_unit_test(broken_attributes_end_the_list),
 		cmocka_unit_test(comments_are_found),
+		cmocka_unit_test(an_interrupted_listing_is_an_error),
+		cmocka_unit_test(a_listing_that_failed_half_way_is_an_error),
 	};
 
 	return cmocka_run_group_tests_name("nft", tests, NULL, NULL);

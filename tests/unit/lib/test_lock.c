@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "lib/lock.h"
+#include "lib/str.h"
 
 static void test_exclusive(void **state)
 {
@@ -82,14 +83,32 @@ static void test_crash_frees(void **state)
 	(void)close(ready[1]);
 }
 
+/* /proc/locks (proc(5)) marks those who wait with "->". */
+static bool somebody_waits(ino_t ino)
+{
+	autofree char *number = str_printf(":%lu ", (unsigned long)ino);
+	char line[256];
+	bool found = false;
+	FILE *f = fopen("/proc/locks", "re");
+
+	assert_non_null(f);
+	while (!found && fgets(line, sizeof(line), f))
+		found = strstr(line, "->") && strstr(line, number);
+	(void)fclose(f);
+	return found;
+}
+
 /* A waiter that gets the lock of a file since removed must take the new one instead. */
 static void test_removed_while_waiting(void **state)
 {
 	struct scratch *s = *state;
 	autoclose int held = lock_take_at(s->fd, "l", false);
+	struct stat st;
 	int status;
-	pid_t pid = fork();
+	pid_t pid;
 
+	assert_int_equal(fstat(held, &st), 0);
+	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct stat ours, named;
@@ -102,7 +121,9 @@ static void test_removed_while_waiting(void **state)
 			      ? 0
 			      : 1);
 	}
-	(void)usleep(50000);
+	for (int i = 0; i < 10000 && !somebody_waits(st.st_ino); i++)
+		(void)usleep(1000);
+	assert_true(somebody_waits(st.st_ino));
 	assert_int_equal(unlinkat(s->fd, "l", 0), 0);
 	(void)close(take_fd(&held));
 	assert_int_equal(waitpid(pid, &status, 0), pid);

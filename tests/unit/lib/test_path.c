@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Paths as text, and resolving and making them beneath a root. */
 #include <limits.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
@@ -9,11 +11,11 @@
 #include "lib/path.h"
 #include "lib/str.h"
 
-static const struct path_owner ours = {0, 0};
+static const struct path_making ours = {0, 0};
 
-static struct path_owner me(void)
+static struct path_making me(void)
 {
-	return (struct path_owner){geteuid(), getegid()};
+	return (struct path_making){geteuid(), getegid()};
 }
 
 static void test_normalized(void **state)
@@ -258,7 +260,7 @@ static void test_make_file(void **state)
 static void test_owner(void **state)
 {
 	autoclose int root = make_tree(*state);
-	struct path_owner other = {1234567, 7654321};
+	struct path_making other = {1234567, 7654321};
 	autoclose int dir = -1, file = -1;
 	struct stat st;
 
@@ -279,6 +281,54 @@ static void test_owner(void **state)
 	dir = path_make_dir_in_root(root, "etc", other);
 	assert_int_equal(fstat(dir, &st), 0);
 	assert_int_equal(st.st_uid, ours.uid);
+}
+
+/* security row: P14 */
+static void test_one_mount(void **state)
+{
+	autoclose int before = make_tree(*state);
+	autoclose int root = -1;
+	struct path_making here = {.uid = ours.uid, .gid = ours.gid, .one_mount = true};
+	autoclose int over = -1, made = -1, file = -1;
+	char place[PATH_MAX], self[32], *name;
+	ssize_t n;
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		skip();
+	/* Again, since nothing can be mounted on what is of the mount namespace of before. */
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", before);
+	n = readlink(self, place, sizeof(place) - 1);
+	assert_true(n > 0);
+	place[n] = '\0';
+	assert_int_equal(chdir(place), 0);
+	root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(root, "mounted", 0755), 0);
+	assert_int_equal(symlinkat("/mounted", root, "link-to-mounted"), 0);
+	assert_int_equal(mount("x", "mounted", "tmpfs", 0, NULL), 0);
+	assert_int_equal(mkdirat(root, "mounted/there", 0755), 0);
+	for (int i = 0; i < 2; i++) {
+		const char *const paths[][2] = {{"mounted/new/x", "link-to-mounted/new/x"},
+						{"mounted/there", "etc/../link-to-mounted/there"}};
+
+		for (int j = 0; j < 2; j++) {
+			const char *path = paths[j][i];
+
+			assert_int_equal(path_make_dir_in_root(root, path, here), -EXDEV);
+			assert_int_equal(path_make_file_in_root(root, path, here), -EXDEV);
+		}
+	}
+	assert_int_equal(path_open_parent_in_root(root, "mounted/x", false, here, &name), -EXDEV);
+	assert_int_equal(path_open_parent_in_root(root, "mounted/x/y", true, here, &name), -EXDEV);
+	assert_false(exists(root, "mounted/new") || exists(root, "mounted/x"));
+	made = path_make_dir_in_root(root, "/etc/on/the/tree", here);
+	file = path_make_file_in_root(root, "link-to-etc/a/file", here);
+	assert_true(made >= 0 && file >= 0 && exists(root, "etc/a/file"));
+	here.one_mount = false;
+	over = path_make_dir_in_root(root, "link-to-mounted/new", here);
+	assert_true(over >= 0 && exists(root, "mounted/new"));
+	assert_int_equal(umount2("mounted", MNT_DETACH), 0);
+	assert_int_equal(chdir("/"), 0);
 }
 
 static void test_open_parent(void **state)
@@ -312,7 +362,7 @@ int main(void)
 		scratch_test(test_beneath),	   scratch_test(test_read_kinds),
 		scratch_test(test_make_dir),	   scratch_test(test_make_dir_refusals),
 		scratch_test(test_make_file),	   scratch_test(test_owner),
-		scratch_test(test_open_parent),
+		scratch_test(test_one_mount),	   scratch_test(test_open_parent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

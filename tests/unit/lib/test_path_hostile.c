@@ -159,7 +159,7 @@ static void look_at_path(struct image *image, const char *path)
 
 static void make_at_path(struct image *image, const char *path)
 {
-	struct path_owner me = {geteuid(), getegid()};
+	struct path_making me = {geteuid(), getegid()};
 	char *name = NULL;
 	int root = image->root;
 
@@ -272,7 +272,7 @@ static void test_swapped_parents(void **state)
 
 static void make_below(struct image *image)
 {
-	struct path_owner me = {geteuid(), getegid()};
+	struct path_making me = {geteuid(), getegid()};
 
 	check_inside(image, path_make_dir_in_root(image->root, "flip/below/x", me), "make dir",
 		     "flip/below/x");

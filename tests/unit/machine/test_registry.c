@@ -165,7 +165,7 @@ static void test_claim_and_release(void **unused)
 	assert_int_equal(machine_state_write(dir, &state), 0);
 	assert_int_equal(machine_find("web", &found), 0);
 	assert_int_equal(found.leader, 8);
-	assert_int_equal(machine_clean_dead(), 0);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 0);
 	assert_int_equal(machine_release("web", dir), 0);
 	assert_int_equal(access(MACHINE_RUN_DIR "/web", F_OK), -1);
 	assert_int_equal(close(take_fd(&dir)), 0);
@@ -188,7 +188,7 @@ static void test_dead_is_not_found(void **unused)
 	assert_int_equal(machine_find("web", &found), -ESRCH);
 	assert_int_equal(machine_list(&list, &count), 0);
 	assert_int_equal(count, 0);
-	assert_int_equal(machine_clean_dead(), 1);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 1);
 	assert_int_equal(access(MACHINE_RUN_DIR "/web", F_OK), -1);
 	assert_int_equal(machine_find("../x", &found), -ESRCH);
 	assert_int_equal(machine_claim("../x", &lock), -EINVAL);
@@ -223,7 +223,7 @@ static void claim_in_a_loop(int rounds)
 		autoclose int dir = -1, lock = -1, mark = -1;
 
 		dir = machine_claim("race", &lock);
-		(void)machine_clean_dead();
+		(void)machine_clean_dead(USEC_PER_SEC, NULL);
 		if (dir == -EEXIST)
 			continue;
 		if (dir < 0)
@@ -255,19 +255,19 @@ static void test_claims_race(void **unused)
 	}
 	while (wait(&status) > 0)
 		assert_int_equal(status, 0);
-	(void)machine_clean_dead();
+	(void)machine_clean_dead(USEC_PER_SEC, NULL);
 	assert_int_equal(rmdir(MACHINE_RUN_DIR), 0);
 }
 
 static void test_wait_for_the_end(void **unused)
 {
 	int ready[2];
+	automachine struct machine_state found = {};
 	int dir, lock, status;
 	char byte;
 	pid_t pid;
 
 	need_private();
-	assert_int_equal(machine_wait_end("nobody"), 0);
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	pid = fork();
 	if (pid == 0) {
@@ -277,12 +277,44 @@ static void test_wait_for_the_end(void **unused)
 		_exit(machine_release("web", dir) < 0);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(machine_wait_end("web"), 0);
+	dir = machine_open("web", &found);
+	assert_true(dir >= 0);
+	assert_true(machine_is_alive(dir));
+	assert_int_equal(machine_wait_end(dir), 0);
+	assert_false(machine_is_alive(dir));
+	(void)close(dir);
 	assert_int_equal(access(MACHINE_RUN_DIR "/web", F_OK), -1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	(void)close(ready[0]);
 	(void)close(ready[1]);
+}
+
+/*
+ * security row: S10
+ * Who waits for a machine does not wait for the next of that name, not even where the first was
+ * killed and its directory was left.
+ */
+static void test_next_machine_is_another(void **unused)
+{
+	automachine struct machine_state state = example(), found = {};
+	autoclose int first = -1, dir = -1, lock = -1, next = -1, next_lock = -1;
+
+	need_private();
+	dir = machine_claim("web", &lock);
+	assert_int_equal(machine_state_write(dir, &state), 0);
+	first = machine_open("web", &found);
+	assert_true(first >= 0);
+	assert_true(machine_is_alive(first));
+	assert_int_equal(close(take_fd(&lock)), 0); /* kill -9 */
+	next = machine_claim("web", &next_lock);
+	assert_true(next >= 0);
+	assert_true(machine_is_alive(next));
+	assert_false(machine_is_alive(first));
+	(void)alarm(20);
+	assert_int_equal(machine_wait_end(first), 0);
+	(void)alarm(0);
+	assert_int_equal(machine_release("web", next), 0);
 }
 
 /* security row: X08 */
@@ -327,10 +359,10 @@ static void test_dead_cgroups_are_killed(void **unused)
 	}
 	(void)usleep(20 * 1000);
 	/* A live machine keeps its cgroup. */
-	assert_int_equal(machine_clean_dead(), 0);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 0);
 	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
 	assert_int_equal(close(take_fd(&lock)), 0);
-	assert_int_equal(machine_clean_dead(), 1);
+	assert_int_equal(machine_clean_dead(USEC_PER_SEC, NULL), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WTERMSIG(status), SIGKILL);
 	assert_int_equal(faccessat(root, "redd/unit-test", F_OK, 0), -1);
@@ -348,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_list_is_sorted),
 		cmocka_unit_test(test_claims_race),
 		cmocka_unit_test(test_wait_for_the_end),
+		cmocka_unit_test(test_next_machine_is_another),
 		cmocka_unit_test(test_leader_is_verified),
 		cmocka_unit_test(test_dead_cgroups_are_killed),
 	};

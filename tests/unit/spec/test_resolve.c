@@ -69,6 +69,12 @@ static void describe_network(struct buf *b, const struct spec *spec)
 		buf_add_str(b, "unconfigured ");
 	if (!spec->check_source)
 		buf_add_str(b, "any-source ");
+	if (spec->vlans)
+		buf_add_str(b, "vlans ");
+	if (spec->vsock)
+		buf_add_str(b, "vsock ");
+	if (spec->abstract_sockets)
+		buf_add_str(b, "abstract-sockets ");
 	if (spec->resolv_conf_how != SPEC_RESOLV_CONF_AUTO)
 		buf_printf(b, "resolv=%d:%d ", spec->resolv_conf_how, spec->resolv_conf_what);
 }
@@ -253,10 +259,11 @@ static void test_keys(void **state)
 		{"[Network]\nVirtualEthernet=yes\nPort=80\nPort=udp:[::1]:5-7:15\n",
 		 "veth port=6:80-80:80 port=17:::1:5-7:15 "},
 		{"[Network]\nZone=z\n[X-Network]\nAddress=192.0.2.2/24 2001:db8::2/64\n"
-		 "Gateway=192.0.2.1\nDNS=192.0.2.3\nCheckSource=no\n",
+		 "Gateway=192.0.2.1\nDNS=192.0.2.3\nCheckSource=no\nVLANs=yes\n",
 		 "veth zone=z address=192.0.2.2/24 address=2001:db8::2/64 gateway=192.0.2.1 "
-		 "dns=192.0.2.3 any-source "},
+		 "dns=192.0.2.3 any-source vlans "},
 		{"[X-Network]\nConfigure=no\n", "unconfigured "},
+		{"[X-Network]\nVSock=yes\nAbstractSockets=yes\n", "vsock abstract-sockets "},
 		{"[Exec]\nResolvConf=bind-stub\n", "resolv=4:3 "},
 	};
 
@@ -323,10 +330,14 @@ static const char *example_of(enum setting_id id)
 /* What only a machine with a host0 can have is tried on one. */
 static const char *const *what_it_needs(enum setting_id id)
 {
-	static const char *const nothing[] = {WITH_SYSTEM, NULL}, *const veth[] = {WITH_SYSTEM,
-										   "-n", NULL};
+	static const char *const nothing[] = {WITH_SYSTEM, NULL},
+				 *const veth[] = {WITH_SYSTEM, "-n", NULL},
+				 *const any_source[] = {WITH_SYSTEM, "-n",
+							"--network-check-source=no", NULL};
 	enum setting_group group = setting_table[id].group;
 
+	if (id == SETTING_NETWORK_VLANS)
+		return any_source;
 	return group == SETTING_GROUP_NETWORK_ADDRESSES || group == SETTING_GROUP_EXPOSE_PORTS
 		       ? veth
 		       : nothing;
@@ -350,7 +361,9 @@ static void check_option(const struct setting_name *name)
 	autofree char *option =
 		str_printf("--%s%s%s", name->option, takes ? "=" : "", takes ? value : "");
 	/* What has an effect only together with a system gets one. */
-	const char *const words[] = {WITH_SYSTEM, option, what_it_needs(name->id)[1], NULL};
+	const char *const *needs = what_it_needs(name->id);
+	const char *const words[] = {WITH_SYSTEM, option, needs[1], needs[1] ? needs[2] : NULL,
+				     NULL};
 	autosettings struct settings settings = {};
 
 	give(&settings, words);
@@ -359,10 +372,11 @@ static void check_option(const struct setting_name *name)
 
 static void check_key(const struct setting_name *name)
 {
-	const char *needs = what_it_needs(name->id)[1];
+	const char *const *needs = what_it_needs(name->id);
 	autofree char *text =
-		str_printf("[X-Nix]\nSystem=/p\n[%s]\n%s=%s\n%s", name->section, name->key,
-			   example_of(name->id), needs ? "[Network]\nVirtualEthernet=yes\n" : "");
+		str_printf("[X-Nix]\nSystem=/p\n[%s]\n%s=%s\n%s%s", name->section, name->key,
+			   example_of(name->id), needs[1] ? "[Network]\nVirtualEthernet=yes\n" : "",
+			   needs[1] && needs[2] ? "[X-Network]\nCheckSource=no\n" : "");
 	autosettings struct settings settings = {};
 
 	read_file(&settings, text);
@@ -467,6 +481,10 @@ static void test_rules(void **state)
 		{{"-n", "--network-configure=no", "--network-gateway=192.0.2.2"},
 		 "error: --network-gateway and --network-configure exclude each other: it leaves "
 		 "host0 without addresses\n"},
+		{{"-n", "--network-vlans=yes"},
+		 "error: --network-vlans: which addresses the machine has in a VLAN is not known, "
+		 "so that its source can't be checked: add --network-check-source=no, or leave "
+		 "this out\n"},
 		{{"--bind=/a:/b:idmap", "--private-users=no"},
 		 "error: --bind: an idmap option needs a user namespace, and --private-users=no "
 		 "asks "

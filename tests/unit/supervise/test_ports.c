@@ -4,10 +4,10 @@
 #include <sys/wait.h>
 
 #include "captured_log.h"
+#include "machine/port_owner.h"
 #include "machine/private_run.h"
 #include "machine/registry.h"
 #include "net_world.h"
-#include "supervise/port_owner.h"
 #include "supervise/ports.h"
 
 struct scene {
@@ -174,6 +174,45 @@ static void test_taken_by_machine(void **state)
 	let_go(&holder);
 }
 
+/* security row: N15 */
+/* Of two UDP sockets with SO_REUSEADDR the later would get all packets, and none be refused. */
+static void test_two_machines_share_no_port(void **state)
+{
+	static const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
+	struct scene *s = *state;
+	struct ports *other;
+
+	assert_int_equal(ports_new(s->world->loop, "other", set_rules, s, &other), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+		autocall(ports_failure_done) struct ports_failure all = {}, one = {};
+		struct net_port everywhere = port(protocols[i], 8080, 8080, NULL);
+		struct net_port here = port(protocols[i], 8080, 8080, "127.0.0.1");
+
+		assert_int_equal(add(s, everywhere), 0);
+		assert_int_equal(ports_try_add(other, &everywhere, &all), -EADDRINUSE);
+		assert_int_equal(ports_try_add(other, &here, &one), -EADDRINUSE);
+	}
+	ports_free(other);
+}
+
+/* Who holds the port is not searched for in a supervisor's loop: all of /proc would be read. */
+static void test_no_search_in_the_loop(void **state)
+{
+	struct scene *s = *state;
+	struct holder holder = hold(SOCK_STREAM, "127.0.0.1", 8082);
+	autocall(ports_failure_done) struct ports_failure failure = {};
+	struct net_port range = port(IPPROTO_TCP, 8081, 8083, NULL);
+
+	range.guest_first = 81;
+	assert_int_equal(ports_try_add(s->ports, &range, &failure), -EADDRINUSE);
+	assert_string_equal(failure.text, "8082/tcp is taken");
+	assert_null(failure.owner);
+	assert_int_equal(failure.port.first, 8082);
+	assert_int_equal(failure.port.last, 8082);
+	assert_int_equal(failure.port.guest_first, 82);
+	let_go(&holder);
+}
+
 static void test_range_is_all_or_nothing(void **state)
 {
 	struct scene *s = *state;
@@ -334,11 +373,18 @@ static void test_owner_of_the_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ports_test(test_bind_and_free),	      ports_test(test_taken_says_by_whom),
-		ports_test(test_taken_by_machine),    ports_test(test_range_is_all_or_nothing),
-		ports_test(test_large_range),	      ports_test(test_many_descriptors),
-		ports_test(test_address_of_others),   ports_test(test_rules_follow),
-		ports_test(test_without_filter),      ports_test(test_numbers_inside),
+		ports_test(test_bind_and_free),
+		ports_test(test_taken_says_by_whom),
+		ports_test(test_two_machines_share_no_port),
+		ports_test(test_no_search_in_the_loop),
+		ports_test(test_taken_by_machine),
+		ports_test(test_range_is_all_or_nothing),
+		ports_test(test_large_range),
+		ports_test(test_many_descriptors),
+		ports_test(test_address_of_others),
+		ports_test(test_rules_follow),
+		ports_test(test_without_filter),
+		ports_test(test_numbers_inside),
 		ports_test(test_owner_of_the_kernel),
 	};
 

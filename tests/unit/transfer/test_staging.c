@@ -85,12 +85,12 @@ static void test_cleaning(void **state)
 	skip_unless_root();
 	assert_int_equal(staging_make(pool, "three", &s), 0);
 	assert_int_equal(mkdirat(s.tree_fd, "etc", 0755), 0);
-	assert_int_equal(staging_clean_leftovers(pool), 0);
+	assert_int_equal(staging_clean_leftovers(pool, UINT64_MAX), 0);
 	assert_true(there(s.name));
 	/* As when it died: the lock goes with its last descriptor. */
 	(void)close(s.tree_fd);
 	(void)close(s.fd);
-	assert_int_equal(staging_clean_leftovers(pool), 1);
+	assert_int_equal(staging_clean_leftovers(pool, UINT64_MAX), 1);
 	assert_false(there(s.name));
 }
 

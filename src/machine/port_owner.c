@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * From a port to a name: /proc/net/{tcp,tcp6,udp,udp6}, the inode of the socket, the process that
- * has it open, the machine whose supervisor that is. Source: proc_net(5). Supervisor's side.
+ * has it open, the machine whose supervisor that is. Source: proc_net(5). Host side.
  */
-#include "supervise/port_owner.h"
+#include "machine/port_owner.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who has a port of this host: the tables of sockets in /proc/net, and whose descriptor it is.
- * Reads all of /proc/PID/fd: for the moment after a bind failed only. Quiet. Supervisor's side.
+ * Quiet. Host side.
  */
 #pragma once
 
@@ -26,6 +26,9 @@ int port_owner_find_taken(const struct port_query *query, uint16_t *ret);
 int port_owner_find_forward(const char *self, const struct net_port *port, uint16_t *ret,
 			    char **ret_owner);
 /*
+ * Reads all of /proc/PID/fd: after a bind failed only, and never in the loop of a supervisor, which
+ * serves its machine meanwhile: who asked for the port searches.
+ *
  * "nginx (process 123)", "machine web", "this machine itself", or, of a socket that no process
  * shows, "the kernel, or a process that can't be seen from here". A new string in *ret. 0 or
  * -errno.

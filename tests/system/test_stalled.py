@@ -1,0 +1,467 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Nobody can stall a supervisor: readers who stop reading, guests who don't take their input, clients who say nothing."""
+
+import fcntl
+import os
+import pty
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+import tty
+from pathlib import Path
+
+import pytest
+from helpers import trees
+from helpers.security import row
+from helpers.waiting import wait_until
+
+ANSWER_S = 20
+# 50 kB, each line with its number: what is missing can be told.
+PASTE = "".join(f"line {number:05} of the paste\n" for number in range(2000)).encode()
+FLOOD = "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; echo zzz >&2; done"
+NEEDS_STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+
+# Reads standard input until it has had so many bytes, slowly at first, and says what came: its length and its checksum.
+READER = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+int main(int argc, char *argv[])
+{
+	long wanted = atol(argv[2]), got = 0;
+	unsigned sum = 0;
+	char data[512];
+	struct termios t;
+
+	tcgetattr(0, &t);
+	if (!strcmp(argv[1], "raw"))
+		cfmakeraw(&t);
+	t.c_lflag &= ~ECHO;
+	tcsetattr(0, TCSANOW, &t);
+	printf("ready\r\n");
+	fflush(stdout);
+	while (got < wanted) {
+		ssize_t n = read(0, data, sizeof(data));
+
+		if (n <= 0)
+			break;
+		for (ssize_t i = 0; i < n; i++)
+			sum = sum * 31 + (unsigned char)data[i];
+		got += n;
+		if (got < 20000)
+			usleep(5000);
+	}
+	printf("got %ld sum %u end\r\n", got, sum);
+	fflush(stdout);
+	return 0;
+}
+"""
+
+
+def checksum(data):
+    total = 0
+    for byte in data:
+        total = (total * 31 + byte) & 0xFFFFFFFF
+    return total
+
+
+class Stalled:
+    """`redd run` whose output is a pipe that nobody reads until drain() does."""
+
+    def __init__(self, redd, machine, *argv, console, terminal=False):
+        self.read_fd, write_fd = pty.openpty() if terminal else os.pipe()
+        if terminal:
+            tty.setraw(write_fd)
+        else:
+            fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 4096)
+        stdin = write_fd if terminal else subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            [redd.path, "run", "-M", str(machine), f"--console={console}", *argv], stdin=stdin, stdout=write_fd, stderr=write_fd, start_new_session=True
+        )
+        os.close(write_fd)
+
+    def drain(self):
+        """Everything that is still to come."""
+        chunks = []
+        while True:
+            try:
+                chunk = os.read(self.read_fd, 65536)
+            except OSError:  # the end of a terminal
+                chunk = b""
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.read_fd)
+
+
+@pytest.fixture
+def stalled(redd):
+    made = []
+
+    def make(*args, **options):
+        made.append(Stalled(redd, *args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    return trees.compile_static(READER, tmp_path_factory.mktemp("reader") / "reader")
+
+
+@pytest.fixture
+def box(machines, reader):
+    """A busybox with a program that reads its input."""
+    machine = machines.claim(machines.fresh_name("s"))
+    trees.make_busybox(machine.root)
+    shutil.copy(reader, machine.root / "reader")
+    return machine
+
+
+def wait_for_full_pipe(fd):
+    """Until nothing more gets in."""
+    waiting = lambda: struct.unpack("i", fcntl.ioctl(fd, 0x541B, b"\0" * 4))[0]  # FIONREAD
+    seen = [0]
+
+    def is_full():
+        seen.append(waiting())
+        return seen[-1] > 0 and seen[-1] == seen[-2]
+
+    wait_until(is_full, "the pipe is full", interval_s=0.3)
+
+
+# --- output that nobody reads
+
+
+@row("R20", "the reader of `redd run` stops reading", "written without waiting, what is not taken waits in a bounded queue, then the guest's writer waits")
+@pytest.mark.parametrize(
+    ("console", "terminal", "end"),
+    [
+        ("interactive", False, "stop"),
+        ("interactive", True, "terminate"),
+        ("read-only", False, "terminate"),
+        ("read-only", True, "stop"),
+        ("passive", False, "stop"),
+        ("pipe", False, "stop"),
+    ],
+)
+def test_stalled_reader(redd, box, stalled, console, terminal, end):
+    run = stalled(box, "/bin/busybox", "sh", "-c", FLOOD, console=console, terminal=terminal)
+    wait_until(lambda: box.leader() > 0, "it runs")
+    if console != "passive":
+        wait_for_full_pipe(run.read_fd)
+    for verb in (["list"], ["status", str(box)]):
+        assert redd.run(*verb, timeout=ANSWER_S).code == 0
+    # It must say that it kills, on a standard error that is full.
+    options = ["--timeout=1s"] if end == "stop" else []
+    assert redd.run(end, *options, box, timeout=ANSWER_S).code == 0
+    assert not box.is_running()
+    # Its output is not lost: who comes back gets it, and then the end.
+    rest = run.drain()
+    assert run.process.wait(timeout=ANSWER_S) != 0
+    if console != "passive":
+        assert b"yyyy" in rest
+
+
+def test_nothing_is_lost_to_a_slow_reader(box, stalled):
+    """And the machine's name is free before its output has been read."""
+    run = stalled(box, "/bin/busybox", "seq", "1", "2000", console="read-only")
+    wait_until(lambda: not box.is_running() and run.process.poll() is None, "the machine has ended, its output has not")
+    lines = run.drain().split()
+    assert [int(line) for line in lines if line.isdigit()] == list(range(1, 2001))
+    assert run.process.wait(timeout=ANSWER_S) == 0
+
+
+def test_nothing_is_lost_to_a_slow_flood(box, stalled):
+    """More than any queue holds: the guest's writer waits for the reader."""
+    run = stalled(box, "/bin/busybox", "seq", "1", "200000", console="read-only")
+    wait_until(lambda: box.leader() > 0, "it runs")
+    wait_for_full_pipe(run.read_fd)
+    assert box.is_running()
+    lines = run.drain().split()
+    assert [int(line) for line in lines if line.isdigit()] == list(range(1, 200001))
+    assert run.process.wait(timeout=ANSWER_S) == 0
+
+
+def test_signal_ends_what_waits_for_a_reader(box, stalled):
+    run = stalled(box, "/bin/busybox", "sh", "-c", FLOOD, console="read-only")
+    wait_until(lambda: box.leader() > 0, "it runs")
+    wait_for_full_pipe(run.read_fd)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.process.wait(timeout=ANSWER_S) is not None
+    assert not box.is_running()
+
+
+def test_flags_of_standard_output_stay(redd, box):
+    """O_NONBLOCK would be that of all who share the pipe."""
+    read_fd, write_fd = os.pipe()
+    process = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "/bin/busybox", "sleep", "1"], stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd)
+    wait_until(lambda: box.leader() > 0, "it runs")
+    assert not fcntl.fcntl(write_fd, fcntl.F_GETFL) & os.O_NONBLOCK
+    process.wait(timeout=ANSWER_S)
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_output_is_appended_to_a_file(redd, box, tmp_path):
+    """A file opened again would begin at its start."""
+    path = tmp_path / "out"
+    with open(path, "w", encoding="ascii") as out:
+        print("before", file=out, flush=True)
+        subprocess.run([redd.path, "run", "-q", "-M", str(box), "--console=read-only", "/bin/busybox", "echo", "inside"], stdin=subprocess.DEVNULL, stdout=out, check=True)
+    assert path.read_text().split() == ["before", "inside"]
+
+
+def test_output_to_a_socket(redd, box):
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "--console=read-only", "/bin/busybox", "seq", "1", "100000"], stdin=subprocess.DEVNULL, stdout=theirs)
+    theirs.close()
+    time.sleep(1)
+    data = b"".join(iter(lambda: ours.recv(65536), b""))
+    assert [int(line) for line in data.split()] == list(range(1, 100001))
+    assert process.wait(timeout=ANSWER_S) == 0
+    ours.close()
+
+
+# --- input that the guest is slow to take
+
+
+def paste_into(argv, paste, first=b""):
+    """Runs argv on a terminal, pastes when it is ready; what it says then."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, 0x540E, 0))
+    os.close(slave)
+    seen = bytearray()
+
+    def read():
+        try:
+            if select.select([master], [], [], 1)[0]:
+                seen.extend(os.read(master, 65536))
+        except OSError:
+            pass
+
+    os.write(master, first)
+    deadline = time.monotonic() + 40
+    while b"ready" not in seen:
+        read()
+        assert time.monotonic() < deadline, bytes(seen)
+    writer = threading.Thread(target=lambda: _write_all(master, paste), daemon=True)
+    writer.start()
+    while b" end" not in seen:
+        assert time.monotonic() < deadline, bytes(seen[-200:])
+        read()
+    writer.join(10)
+    process.kill()
+    process.wait()
+    os.close(master)
+    return bytes(seen)
+
+
+def _write_all(fd, data):
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def binary_paste():
+    """Every byte there is but ^], which is for leaving."""
+    return bytes(byte for byte in range(256) if byte != 0x1D) * 200
+
+
+@row("R21", "a guest that takes its input slowly", "no more input is read meanwhile, nothing of it is lost")
+@pytest.mark.parametrize("mode", ["raw", "canonical"])
+def test_paste_into_run(redd, box, mode):
+    paste = binary_paste() if mode == "raw" else PASTE
+    seen = paste_into([redd.path, "run", "-q", "-M", str(box), "/reader", mode, str(len(paste))], paste)
+    assert f"got {len(paste)} sum {checksum(paste)} end".encode() in seen, seen[-200:]
+
+
+@pytest.mark.parametrize("mode", ["raw", "canonical"])
+def test_paste_into_console(redd, box, mode):
+    paste = binary_paste() if mode == "raw" else PASTE
+    (box.root / "sbin").mkdir()
+    # Not before somebody is there: the back-scroll would show "ready" to whoever comes.
+    (box.root / "sbin/init").write_text(f"#!/bin/sh\nuntil read -r go; do sleep 0.1; done\n/reader {mode} {len(paste)}\nexec sleep 1000\n")
+    (box.root / "sbin/init").chmod(0o755)
+    redd("start", box)
+    seen = paste_into([redd.path, "-q", "console", str(box)], paste, first=b"go\r")
+    assert f"got {len(paste)} sum {checksum(paste)} end".encode() in seen, seen[-200:]
+    redd("terminate", box)
+
+
+def test_leaving_a_guest_that_reads_nothing(redd, box):
+    """The keys behind a paste that nobody takes are seen."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    argv = [redd.path, "run", "-q", "-M", str(box), "/bin/sh", "-c", "stty raw -echo; echo ready; exec sleep 1000"]
+    (box.root / "bin/stty").symlink_to("busybox")
+    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    while b"ready" not in os.read(master, 65536):
+        pass
+    _write_all(master, PASTE[:40000] + b"\x1d\x1d\x1d")
+    assert process.wait(timeout=ANSWER_S) != 0
+    os.close(master)
+
+
+# --- a start that hangs
+
+
+def hanging_start(redd, box):
+    """PID 1 does not get to its program: as if a file system did not answer. strace reaps what was killed after the delay only."""
+    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=close_range", "-e", "inject=close_range:delay_enter=6000000"]
+    process = subprocess.Popen([*argv, redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    wait_until(lambda: Path(f"/run/redd/machines/{box}/control").exists(), "the start is as far as that")
+    return process
+
+
+def supervisor_under(strace):
+    children = Path(f"/proc/{strace.pid}/task/{strace.pid}/children").read_text().split()
+    return int(children[0])
+
+
+@NEEDS_STRACE
+@row("S15", "a start that hangs between clone and exec", "signals are heard meanwhile: everything is undone")
+@pytest.mark.parametrize("by", ["TERM", "INT", "stop", "terminate"])
+def test_hanging_start_is_ended(redd, box, by):
+    process = hanging_start(redd, box)
+    assert redd.run("list", timeout=ANSWER_S).code == 0
+    if by in ("TERM", "INT"):
+        os.kill(supervisor_under(process), getattr(signal, f"SIG{by}"))
+    else:
+        assert redd.run(by, box, timeout=ANSWER_S).code == 0
+    err = process.communicate(timeout=ANSWER_S)[1].decode()
+    assert "interrupted" in err, err
+    assert process.returncode not in (0, None)
+    assert not box.is_running()
+
+
+# --- which machine is meant
+
+
+def delayed(redd, call, seconds, *args):
+    """redd, whose first `call` comes so late."""
+    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:delay_enter={seconds}000000:when=1"]
+    return subprocess.Popen([*argv, redd.path, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@NEEDS_STRACE
+@row("S10", "a request meant for a machine reaches the next of its name", "each goes through the directory of the machine that was looked up, which no other ever takes over")
+@pytest.mark.parametrize("verb", ["stop", "terminate", "restart", "kill"])
+@pytest.mark.parametrize("end", ["terminate", "kill -9"])
+def test_the_next_machine_is_left_alone(redd, guest, verb, end):
+    machine = guest("tiny").start()
+    late = delayed(redd, "pidfd_send_signal,kill" if verb == "kill" else "connect", 4, verb, *(["-s", "KILL", "--kill-whom=leader"] if verb == "kill" else []), machine)
+    time.sleep(1)
+    if end == "terminate":
+        redd("terminate", machine)
+    else:
+        os.kill(int(machine.property("Supervisor")), signal.SIGKILL)
+        wait_until(lambda: not machine.is_running(), "it is dead")
+    redd("start", machine)
+    leader = machine.leader()
+    out, err = late.communicate(timeout=ANSWER_S)
+    # What should have ended has ended; what should live on does not.
+    assert late.returncode == (0 if verb in ("stop", "terminate") else 1), out + err
+    time.sleep(0.5)
+    assert machine.leader() == leader
+    machine.stop()
+
+
+@NEEDS_STRACE
+def test_stop_waits_for_its_machine_only(redd, box):
+    """It ends while it is being waited for, and its name is taken at once."""
+    late = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL)
+    wait_until(lambda: box.leader() > 0, "it runs")
+    stop = delayed(redd, "fcntl", 2, "stop", box)
+    late.wait(timeout=ANSWER_S)
+    again = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL)
+    wait_until(lambda: box.leader() > 0, "the next runs")
+    assert stop.wait(timeout=ANSWER_S) == 0
+    assert again.poll() is None
+    redd("terminate", box)
+    again.wait(timeout=ANSWER_S)
+
+
+# --- the control socket
+
+
+@row("R05", "clients use up the supervisor's descriptors", "connections are few, and those that say nothing end")
+@row("S11", "connections that say nothing, no descriptor left", "whoever was silent for longest gives way; an acceptor rests instead of spinning")
+def test_control_socket_flood(redd, guest):
+    """Idle connections lock nobody out, and messages without an end are not kept."""
+    machine = guest("tiny").start()
+    held = []
+    for _ in range(100):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(f"/run/redd/machines/{machine}/control")
+        sock.settimeout(5)
+        sock.send(b"{")
+        held.append(sock)
+    began = time.monotonic()
+    assert redd.run("port", machine, "list", timeout=ANSWER_S).code in (0, 1)
+    assert time.monotonic() - began < ANSWER_S
+    assert redd("restart", machine, timeout=ANSWER_S).code == 0
+    assert redd.run("terminate", machine, timeout=ANSWER_S).code == 0
+    assert not machine.is_running()
+    # The first are the ones that gave way.
+    assert held[0].recv(1) == b""
+    for sock in held:
+        sock.close()
+
+
+def test_only_root_is_answered(redd, guest):
+    """Also where the socket could be reached."""
+    machine = guest("tiny").start()
+    folder = Path(f"/run/redd/machines/{machine}")
+    folder.chmod(0o755)
+    (folder / "control").chmod(0o666)
+    call = f"""import os, socket
+os.setresuid(65534, 65534, 65534)
+s = socket.socket(socket.AF_UNIX)
+s.connect('{folder}/control')
+try:
+    s.send(b'{{"method":"io.redd.Machine.Terminate"}}\\0')
+    print(len(s.recv(100)))
+except OSError:
+    print(0)
+"""
+    done = subprocess.run(["/usr/bin/python3", "-c", call], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
+    assert machine.is_running()
+    machine.stop()
+
+
+# --- who starts, and does not listen
+
+
+def test_stopped_starter(redd, box):
+    """`redd start` is stopped: the machine goes on, and can be ended."""
+    (box.root / "sbin").mkdir()
+    (box.root / "sbin/init").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (box.root / "sbin/init").chmod(0o755)
+    starter = redd.start("start", box)
+    wait_until(Path(f"/run/redd/machines/{box}").exists, "the supervisor is there", interval_s=0.001)
+    os.kill(starter.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: box.leader() > 0, "it runs")
+        assert redd.run("terminate", box, timeout=ANSWER_S).code == 0
+        assert not box.is_running()
+    finally:
+        os.kill(starter.pid, signal.SIGCONT)
+        starter.communicate(timeout=ANSWER_S)
