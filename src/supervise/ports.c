@@ -532,7 +532,9 @@ int ports_new(struct event_loop *loop, const char *machine, ports_set_rules_fn s
 	ports->machine = machine;
 	ports->set_rules = set_rules;
 	ports->userdata = userdata;
-	(void)getrlimit(RLIMIT_NOFILE, &ports->limit);
+	/* Unknown: then it is never changed. Zeros put back would leave us without descriptors. */
+	if (getrlimit(RLIMIT_NOFILE, &ports->limit) < 0)
+		ports->limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
 	if (proxy_new(loop, &ports->tcp) < 0) {
 		free(ports);
 		return -ENOMEM;

@@ -4,7 +4,7 @@ A fault at every system call: for each verb that changes something, the calls of
 them fails, or kills the process that makes it (tests/tools/inject.c counts over all processes of redd together). Whatever
 happens: the command ends, with success or a word; the next commands clean; nobody else is harmed; the verb then works.
 
-    REDD_SWEEP=all      every call; a number: so many calls of each verb and fault. See tests/sweep.md
+    REDD_SWEEP=all      every call; a number: so many calls of each verb and fault; @278,280: these. See tests/sweep.md
     REDD_SWEEP_LOG=F    a line for each point goes there
 """
 
@@ -272,6 +272,8 @@ def points(first, calls, fault):
     wanted = os.environ.get("REDD_SWEEP", str(SAMPLES))
     if wanted == "all":
         return range(first, calls + 1)
+    if wanted.startswith("@"):
+        return [int(number) for number in wanted[1:].split(",")]
     count = int(wanted)
     span = max(calls - first, 1)
     shift = FAULTS.index(fault) / len(FAULTS)
@@ -282,6 +284,19 @@ def log_point(*words):
     if os.environ.get("REDD_SWEEP_LOG"):
         with open(os.environ["REDD_SWEEP_LOG"], "a", encoding="utf-8") as file:
             print(*words, file=file)
+
+
+def stacks():
+    """Where the processes of redd are."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(folder / "exe").endswith("/redd"):
+                found.append(f"{folder.name}: {(folder / 'wchan').read_text()} {(folder / 'syscall').read_text().strip()} "
+                             f"{(folder / 'cmdline').read_text()!r} {(folder / 'status').read_text().split('State:')[1].split(chr(10))[0]}")  # fmt: skip
+        except OSError:
+            continue
+    return "\n".join(found)
 
 
 def try_point(scene, before, number, fault):
@@ -299,6 +314,9 @@ def try_point(scene, before, number, fault):
         scene.settle()
     except AssertionError as error:
         wrong.append(f"settling: {error}")
+    except subprocess.TimeoutExpired as error:
+        wrong.append(f"the next command hangs: {error}\n{stacks()}")
+        leftovers.sweep(before)
     found = scene.leave_nothing(before)
     if outcome.hit in REMOVALS and fault != "KILL" and set(found) == {"files"} and len(found["files"]) == 1:
         leftovers.sweep(before)
