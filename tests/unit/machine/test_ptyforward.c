@@ -229,6 +229,32 @@ static void test_stuck_terminal(void **unused)
 	end(&f);
 }
 
+/* A process that is left behind may write for ever. security row: X14D */
+static void test_drain_is_bounded(void **unused)
+{
+	static char data[1 << 20];
+	struct ptyforward_config config = {.input = -1, .output = -1, .on_hangup = on_hangup};
+	struct fixture f = {};
+	int ends[2], before, after;
+
+	config.userdata = &f;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_true(fcntl(ends[1], F_SETPIPE_SZ, sizeof(data)) >= 0);
+	assert_int_equal(write(ends[1], data, sizeof(data)), sizeof(data));
+	config.stream = ends[0];
+	assert_int_equal(event_loop_new(&f.loop), 0);
+	assert_int_equal(ptyforward_new(f.loop, &config, &f.forward), 0);
+	assert_int_equal(ioctl(ends[0], FIONREAD, &before), 0);
+	ptyforward_drain(f.forward);
+	assert_int_equal(ioctl(ends[0], FIONREAD, &after), 0);
+	assert_true(before - after > 0);
+	assert_true(before - after <= 128 * 1024);
+	ptyforward_free(f.forward);
+	event_loop_free(f.loop);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 static void test_no_descriptor_is_leaked(void **unused)
 {
 	int before = fd_count();
@@ -248,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_hangup),
 		cmocka_unit_test(test_stuck_terminal),
+		cmocka_unit_test(test_drain_is_bounded),
 		cmocka_unit_test(test_no_descriptor_is_leaked),
 	};
 
