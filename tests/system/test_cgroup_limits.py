@@ -83,8 +83,10 @@ def test_those_who_enter_are_counted(redd, tree):
         group = pids_group_of(victim).parent
         before = int((group / "pids.current").read_text())
         with redd.start("exec", victim, "/bin/sleep", "1000", stdin=subprocess.DEVNULL) as entered:
-            wait_until(lambda: int((group / "pids.current").read_text()) == before + 1, "it is counted")
-            entered.terminate()
+            try:
+                wait_until(lambda: int((group / "pids.current").read_text()) == before + 1, "it is counted", 10)
+            finally:
+                entered.terminate()
 
 
 def test_the_guest_sees_no_place_of_the_host(redd, tree):
@@ -114,8 +116,10 @@ def test_a_hidden_controller_counts_too(redd, tree, tmp_path):
         before = int((group / "pids.current").read_text())
         assert before > 0
         with hidden.start("exec", victim, "/bin/sleep", "1000", stdin=subprocess.DEVNULL) as entered:
-            wait_until(lambda: int((group / "pids.current").read_text()) > before, "it is counted")
-            entered.terminate()
+            try:
+                wait_until(lambda: int((group / "pids.current").read_text()) > before, "it is counted", 10)
+            finally:
+                entered.terminate()
     assert not group.exists()
 
 
