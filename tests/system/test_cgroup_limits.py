@@ -118,8 +118,10 @@ def test_a_hidden_controller_counts_too(redd, tree, tmp_path):
         before = int((group / "pids.current").read_text())
         assert before > 0
         with hidden.start("exec", victim, "/bin/sleep", "1000", stdin=subprocess.DEVNULL) as entered:
-            wait_until(lambda: int((group / "pids.current").read_text()) > before, "it is counted")
-            entered.terminate()
+            try:
+                wait_until(lambda: int((group / "pids.current").read_text()) > before, "it is counted", 10)
+            finally:
+                entered.terminate()
     assert not group.exists()
 
 

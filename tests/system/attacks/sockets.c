@@ -13,11 +13,11 @@ static socklen_t length;
 
 static int say(int r, const char *done)
 {
-	puts(r >= 0			    ? done
-	     : errno == EPERM		    ? "EPERM"
+	puts(r >= 0		     ? done
+	     : errno == EPERM	     ? "EPERM"
 	     : errno == EAFNOSUPPORT ? "EAFNOSUPPORT"
-	     : errno == ECONNREFUSED	    ? "ECONNREFUSED"
-					    : strerror(errno));
+	     : errno == ECONNREFUSED ? "ECONNREFUSED"
+				     : strerror(errno));
 	fflush(stdout);
 	return 0;
 }
@@ -44,7 +44,8 @@ int main(int argc, char *argv[])
 		return say(socket(AF_VSOCK, SOCK_STREAM, 0), "made");
 	set_name(argc > 2 ? argv[2] : "own");
 	if (strcmp(what, "send") == 0) {
-		int r = sendto(socket(AF_UNIX, SOCK_DGRAM, 0), "x", 1, 0, (struct sockaddr *)&address, length);
+		int r = sendto(socket(AF_UNIX, SOCK_DGRAM, 0), "x", 1, 0,
+			       (struct sockaddr *)&address, length);
 
 		return say(r, "sent");
 	}
@@ -55,5 +56,6 @@ int main(int argc, char *argv[])
 		say(0, "listening");
 		return pause();
 	}
-	return say(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, length), "connected");
+	return say(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, length),
+		   "connected");
 }
