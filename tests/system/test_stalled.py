@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pty
+import resource
 import select
 import shutil
 import signal
@@ -445,6 +446,67 @@ except OSError:
     assert done.stdout.strip() == "0"
     assert machine.is_running()
     machine.stop()
+
+
+HOARDER = r"""
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+int main(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (void *)&address, sizeof(address)) < 0 || listen(fd, 4096) < 0)
+		return 1;
+	for (;;)
+		accept(fd, NULL, NULL);
+}
+"""
+
+
+@row("N14")
+def test_flood_of_proxied_connections(redd, box):
+    """More connections than descriptors, and datagrams without an end: the supervisor answers, and sleeps when it is over."""
+    trees.compile_static(HOARDER, box.root / "hoarder")
+    argv = [redd.path, "run", "-q", "-M", str(box), "-n", "--port=127.0.0.1:18096:80", "--port=udp:127.0.0.1:18095:53", "/hoarder"]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=limit)
+    wait_until(lambda: box.leader() > 0, "it runs")
+    clients = [socket.socket() for _ in range(600)]
+    for client in clients:
+        client.setblocking(False)
+        client.connect_ex(("127.0.0.1", 18096))
+    senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(60)]
+    over = threading.Event()
+    flood = threading.Thread(target=_send_all, args=(senders, over))
+    flood.start()
+    try:
+        for verb in (["list"], ["status", str(box)], ["port", str(box), "list"], ["port", str(box), "add", "127.0.0.1:18094:81"]):
+            result = redd.run(*verb, timeout=ANSWER_S)
+            assert result.code == 0, result
+    finally:
+        over.set()
+        flood.join()
+    ticks = lambda: sum(map(int, Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    time.sleep(1)
+    before = ticks()
+    time.sleep(2)
+    assert ticks() - before < os.sysconf("SC_CLK_TCK"), "it spins"
+    assert redd.run("stop", "--timeout=1s", box, timeout=ANSWER_S).code == 0
+    process.wait(timeout=ANSWER_S)
+    for sock in clients + senders:
+        sock.close()
+
+
+def _send_all(senders, over):
+    while not over.is_set():
+        for sender in senders:
+            try:
+                sender.sendto(b"x" * 1000, ("127.0.0.1", 18095))
+            except OSError:
+                pass
 
 
 # --- who starts, and does not listen
