@@ -106,6 +106,15 @@ int child_run_op(struct child_context *context, const struct plan_op *op)
 	return r < 0 ? r : child_op_handlers[op->kind](context, op);
 }
 
+static bool can_do_without(const struct plan_op *op, int error)
+{
+	if (!op->is_optional)
+		return false;
+	/* In a container, the kernel may refuse a file system that shows more than its own. */
+	return error == -ENOENT || error == -ENODEV ||
+	       (error == -EPERM && op->kind == PLAN_OP_MOUNT_FS);
+}
+
 static int run_stage(struct child_context *context, enum plan_stage stage)
 {
 	for (size_t i = 0; i < context->plan->count; i++) {
@@ -116,7 +125,7 @@ static int run_stage(struct child_context *context, enum plan_stage stage)
 			continue;
 		context->current_op = i;
 		r = child_run_op(context, op);
-		if (r >= 0 || (op->is_optional && (r == -ENOENT || r == -ENODEV)))
+		if (r >= 0 || can_do_without(op, r))
 			continue;
 		if (!op->is_wish)
 			return r;

@@ -64,11 +64,11 @@ static int apivfs_prepare(struct host *host)
 	return 0;
 }
 
-static void add_fs(struct plan *plan, const char *type, enum plan_slot at, const char *path,
-		   enum plan_slot out)
+static void add_fs(struct plan *plan, const char *type, const char *path, enum plan_slot out)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_VIEWS, .source = type,
-		 .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC, .at = at, .path = path, .out = out);
+		 .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC, .at = PLAN_SLOT_ROOT, .path = path,
+		 .out = out);
 }
 
 static void add_mount_point(struct plan *plan, const char *path, uint32_t owner)
@@ -117,7 +117,7 @@ static void plan_net(const struct host_facts *facts, struct plan *plan)
 
 static void plan_proc(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	add_fs(plan, "proc", PLAN_SLOT_ROOT, "/proc", PLAN_SLOT_PROC);
+	add_fs(plan, "proc", "/proc", PLAN_SLOT_PROC);
 	for (size_t i = 0; i < ARRAY_SIZE(proc_read_only); i++)
 		add_read_only(plan, proc_read_only[i]);
 	if (spec->private_network)
@@ -153,6 +153,14 @@ static void plan_sys(const struct spec *spec, const struct host_facts *facts, st
 			  ARRAY_SIZE(sys_hidden_from_root), PLAN_SLOT_BLANK_DIR);
 }
 
+/* Where redd runs in a container itself, that may have none to show. */
+static void add_whole(struct plan *plan, const char *type, const char *path)
+{
+	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_VIEWS, .source = type,
+		 .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC, .at = PLAN_SLOT_RUN_HOST, .path = path,
+		 .is_optional = true);
+}
+
 /*
  * The kernel lets a container inside mount a procfs or sysfs only where one is that nothing hides a
  * part of, wherever it lies. These lie where nobody of the machine can go; and what the masks hide
@@ -162,10 +170,9 @@ static void plan_whole(const struct spec *spec, const struct host_facts *facts, 
 {
 	if (host_root_is_a_user(facts))
 		return;
-	add_fs(plan, "proc", PLAN_SLOT_RUN_HOST, "/" HOST_WHOLE_DIR "/proc", PLAN_SLOT_NONE);
+	add_whole(plan, "proc", "/" HOST_WHOLE_DIR "/proc");
 	if (spec->private_network)
-		add_fs(plan, "sysfs", PLAN_SLOT_RUN_HOST, "/" HOST_WHOLE_DIR "/sys",
-		       PLAN_SLOT_NONE);
+		add_whole(plan, "sysfs", "/" HOST_WHOLE_DIR "/sys");
 }
 
 static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
@@ -202,8 +209,8 @@ static void apivfs_plan(const struct spec *spec, const struct host_facts *facts,
 	plan_proc(spec, facts, plan);
 	plan_whole(spec, facts, plan);
 	if (facts->has_cgroup)
-		add_fs(plan, "cgroup2", PLAN_SLOT_ROOT, "/sys/fs/cgroup", PLAN_SLOT_NONE);
-	add_fs(plan, "mqueue", PLAN_SLOT_ROOT, "/dev/mqueue", PLAN_SLOT_NONE);
+		add_fs(plan, "cgroup2", "/sys/fs/cgroup", PLAN_SLOT_NONE);
+	add_fs(plan, "mqueue", "/dev/mqueue", PLAN_SLOT_NONE);
 }
 
 const struct host_module host_module_apivfs = {

@@ -99,7 +99,8 @@ struct plan_store_path {
 struct plan_op {
 	enum plan_op_kind kind;
 	enum plan_stage stage;
-	bool is_optional;   /* -ENOENT, and a file system the kernel lacks, are no errors */
+	bool is_optional;   /* -ENOENT, and a file system the kernel lacks or forbids, are no errors
+			     */
 	bool is_wish;	    /* a failure is told and passed over; in the supervisor's stages only */
 	enum plan_slot in;  /* what is worked on */
 	enum plan_slot at;  /* the directory or mount that `path` is resolved in */

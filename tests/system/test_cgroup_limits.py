@@ -58,6 +58,7 @@ def timed(call, *words, **options):
     return result
 
 
+@row("R01")
 @row("K19", "a fork bomb", "a limit of processes by cgroup v2's pids controller, else by v1's; the start says where there is neither")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_processes_are_bounded(redd, tree, users):

@@ -162,6 +162,18 @@ def test_p04_writes_to_proc_arrive(redd, tree, tmp_path, users):
     assert result.code != 0 or re.fullmatch(r"\s*0\s+\d+\s+\d+\s*", result.out), result
 
 
+@row("P04")
+def test_p04_score_of_who_enters(redd, tree):
+    """A machine that has put files of its own on its /proc is given nothing to write to either."""
+    script = """
+    busybox mount -t tmpfs tmpfs /proc && mkdir /proc/self && echo untouched > /proc/self/oom_score_adj && echo ready
+    while :; do sleep 1; done
+    """
+    with running(redd, tree, "/bin/sh", "-c", script) as victim:
+        assert victim.process.stdout.readline() == "ready\n"
+        assert redd("exec", victim, "/bin/cat", "/proc/self/oom_score_adj").out == "untouched\n"
+
+
 MASKED = ("kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list")
 
 
