@@ -152,7 +152,11 @@ static int call_v1(const char *path, const char *options, void *userdata)
 	const struct v1_call *call = userdata;
 	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? 0 : call->fn(fd, call->userdata);
+	if (fd >= 0)
+		return call->fn(fd, call->userdata);
+	/* One that another mount covers is no failure; one passed over by a passing fault would
+	 * keep the groups in it for ever. */
+	return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
 }
 
 /* "pids\t8\t3\t1": the hierarchy of the controller has that number; 0 is cgroup2's. */

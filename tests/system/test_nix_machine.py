@@ -563,7 +563,8 @@ def test_build_through_the_daemon(redd, make, generations, nix_store):
     daemon = subprocess.Popen(["nix-daemon"], env={**os.environ, "NIX_REMOTE": ""}, stderr=subprocess.DEVNULL)
     try:
         wait_until(Path("/nix/var/nix/daemon-socket/socket").is_socket, "the daemon listens")
-        machine = make(generations[0], "daemon", HOST_NETWORK).start()
+        machine = make(generations[0], "daemon", HOST_NETWORK)
+        assert "as good as root" not in redd("start", machine).err
         query = "NIX_REMOTE=daemon nix-store -qR /run/current-system | wc -l"
         assert int(inside(machine, query)) == len(nix_store.closure(generations[0]))
         assert inside(machine, "readlink -f /nix/var/nix/profiles/system") == generations[0]
@@ -576,6 +577,15 @@ def test_build_through_the_daemon(redd, make, generations, nix_store):
         daemon.kill()
         daemon.wait()
         shutil.rmtree("/nix/var/nix/daemon-socket", ignore_errors=True)
+
+
+@row("NX04")
+@pytest.mark.slow
+@pytest.mark.parametrize("mode, is_warned", [("daemon", True), ("closure", False)])
+def test_root_that_the_daemon_trusts_is_warned_of(redd, make, generations, mode, is_warned):
+    """Without a user namespace root inside is the daemon's root; asked for or not, no start is silent about it."""
+    machine = make(generations[0], mode, f"[Exec]\nPrivateUsers=no\nCapability=all\n{HOST_NETWORK}")
+    assert ("as good as root of the host" in redd("start", machine).err) == is_warned
 
 
 def test_json_of_other_machines_is_as_before(redd, guest):
