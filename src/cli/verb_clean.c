@@ -43,7 +43,8 @@ static int clean_images(int *ret_count)
 static int clean_imports(int *ret_count)
 {
 	autoclose int pool = open(IMAGE_POOL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int n = pool < 0 ? (errno == ENOENT ? 0 : -errno) : transfer_clean_leftovers(pool, UINT64_MAX);
+	int n = pool < 0 ? (errno == ENOENT ? 0 : -errno)
+			 : transfer_clean_leftovers(pool, UINT64_MAX);
 
 	if (n < 0)
 		return log_errno(n, "remove what killed imports left in " IMAGE_POOL);

@@ -125,8 +125,9 @@ int machine_open_leader(const struct machine_state *state);
 #define MACHINE_CLEAN_PATIENTLY_US (10 * USEC_PER_SEC)
 /*
  * Ends what still runs of machines whose supervisors are dead, and removes their directories,
- * cgroups and names, within so much time for all of them together. Returns how many, or -errno. One that is not gone by then, or can't be removed, is for
- * the next call, and is told in *ret_left (may be NULL), which machine_leftovers_done() frees.
+ * cgroups and names, within so much time for all of them together. Returns how many, or -errno. One
+ * that is not gone by then, or can't be removed, is for the next call, and is told in *ret_left
+ * (may be NULL), which machine_leftovers_done() frees.
  */
 struct machine_leftovers {
 	char **names;

@@ -229,7 +229,7 @@ static void test_stuck_terminal(void **unused)
 	end(&f);
 }
 
-/* A process that is left behind may write for ever. security row: X14D */
+/* A process that is left behind may write for ever. security row: X19 */
 static void test_drain_is_bounded(void **unused)
 {
 	static char data[1 << 20];
