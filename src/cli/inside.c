@@ -55,8 +55,8 @@ int inside_enter(const struct machine_state *machine, struct enter_request *requ
 		return r;
 	/* A user namespace that PID 1 made by itself counts for nothing. */
 	r = seccomp_select(caps,
-			   (user_namespace && machine->uid_range > 0 ? SECCOMP_USER_NAMESPACE : 0) |
-				   (machine->vsock ? SECCOMP_VSOCK : 0),
+			   seccomp_holds(machine->uid_shift,
+					 user_namespace ? machine->uid_range : 0, machine->vsock),
 			   &program);
 	if (r < 0)
 		return log_oom();

@@ -34,8 +34,9 @@ static int process_prepare(struct host *host)
 
 	facts->caps = host->spec->caps_bounding & caps_grantable(facts->has_user_namespace);
 	r = seccomp_select(facts->caps,
-			   (facts->has_user_namespace ? SECCOMP_USER_NAMESPACE : 0) |
-				   (host->spec->vsock ? SECCOMP_VSOCK : 0),
+			   seccomp_holds(facts->uid_shift,
+					 facts->has_user_namespace ? facts->uid_range : 0,
+					 host->spec->vsock),
 			   &facts->seccomp);
 	if (r < 0)
 		return log_oom();
@@ -90,18 +91,21 @@ static void process_plan(const struct spec *spec, const struct host_facts *facts
 		 .path = plan_str(plan, spec->chdir			      ? spec->chdir
 					: facts->user_home && facts->user_uid ? facts->user_home
 									      : "/"));
-	/* Behind everything that opens files: a low NOFILE= is the payload's, not ours. */
-	plan_limits(spec, plan);
 	PLAN_ADD(plan, .kind = PLAN_OP_BOUNDING, .stage = PLAN_STAGE_INNER, .number = facts->caps);
 	/* As late as can be: a filter of the machine's own might not let it hear. */
 	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT_PERMIT, .stage = PLAN_STAGE_INNER);
 	if (facts->is_scoped)
 		PLAN_ADD(plan, .kind = PLAN_OP_SCOPE, .stage = PLAN_STAGE_INNER);
+	/* Behind everything that opens files: a low NOFILE= is the payload's, not ours. */
+	if (spec->start != SPEC_START_PID2)
+		plan_limits(spec, plan);
 	if (facts->seccomp)
 		PLAN_ADD(plan, .kind = PLAN_OP_SECCOMP, .stage = PLAN_STAGE_INNER,
 			 .blob = facts->seccomp->filter, .blob_count = facts->seccomp->length);
-	if (spec->start == SPEC_START_PID2)
+	if (spec->start == SPEC_START_PID2) {
 		PLAN_ADD(plan, .kind = PLAN_OP_STUB, .stage = PLAN_STAGE_INNER);
+		plan_limits(spec, plan);
+	}
 }
 
 const struct host_module host_module_process = {

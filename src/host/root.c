@@ -111,6 +111,16 @@ static void plan_mounts(const struct spec *spec, struct plan *plan)
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = PLAN_STAGE_SETUP, .number = MS_SLAVE);
 }
 
+/*
+ * Where a user of the machine is root on the host, device nodes of its tree must not open. Others
+ * can't open them, and keep the tree without the flag, which would be locked: nix-daemon remounts
+ * its store writable without it.
+ */
+static uint64_t device_attribute(const struct host_facts *facts)
+{
+	return host_root_is_a_user(facts) ? MOUNT_ATTR_NODEV : 0;
+}
+
 static void plan_tree(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
 	enum plan_slot tree = tree_slot(spec);
@@ -120,7 +130,7 @@ static void plan_tree(const struct spec *spec, const struct host_facts *facts, s
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = tree,
 			 .ns = PLAN_SLOT_USERNS, .flags = AT_RECURSIVE);
 	PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP, .in = tree,
-		 .number = (is_read_only ? MOUNT_ATTR_RDONLY : 0) | MOUNT_ATTR_NODEV);
+		 .number = (is_read_only ? MOUNT_ATTR_RDONLY : 0) | device_attribute(facts));
 	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH_HOST, .stage = PLAN_STAGE_SETUP, .in = tree,
 		 .at = PLAN_SLOT_CWD,
 		 .path = plan_printf(plan, MACHINE_RUN_DIR "/%s/root", spec->machine));
@@ -133,7 +143,7 @@ static void plan_overlay(const struct spec *spec, const struct host_facts *facts
 	/* volatile: its unmount must not write back what is thrown away. */
 	PLAN_ADD(plan, .kind = PLAN_OP_OVERLAY, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_MAPPED,
 		 .source = plan_printf(plan, HOST_SCRATCH_DIR "/%s", facts->scratch_name),
-		 .data = "volatile", .flags = MOUNT_ATTR_NODEV, .out = PLAN_SLOT_ROOT);
+		 .data = "volatile", .flags = device_attribute(facts), .out = PLAN_SLOT_ROOT);
 	if (spec->read_only)
 		PLAN_ADD(plan, .kind = PLAN_OP_SETATTR, .stage = PLAN_STAGE_SETUP,
 			 .in = PLAN_SLOT_ROOT, .number = MOUNT_ATTR_RDONLY);

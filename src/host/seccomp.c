@@ -14,7 +14,7 @@
 
 #include "lib/str.h"
 
-#define SECCOMP_IF_USER_NAMESPACE (-1)
+#define SECCOMP_IF_OWN_USERS (-1)     /* a user namespace without the host's user 0 */
 #define SECCOMP_IF_ADMINISTRATOR (-2) /* of a user namespace, or of the host */
 #define SECCOMP_IF_VSOCK (-3)
 
@@ -36,8 +36,8 @@ static bool gate_is_open(const struct seccomp_gate *gate, uint64_t caps, unsigne
 
 	if (gate->condition == SECCOMP_IF_VSOCK)
 		return holds & SECCOMP_VSOCK;
-	if (gate->condition == SECCOMP_IF_USER_NAMESPACE)
-		return user_namespace;
+	if (gate->condition == SECCOMP_IF_OWN_USERS)
+		return holds & SECCOMP_OWN_USERS;
 	if (gate->condition == SECCOMP_IF_ADMINISTRATOR)
 		return user_namespace || caps >> CAP_SYS_ADMIN & 1;
 	return caps >> gate->condition & 1;

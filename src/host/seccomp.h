@@ -6,9 +6,9 @@
  * Some calls wait behind gates, which this opens by what the payload holds: changing the clock with
  * CAP_SYS_TIME, modules with CAP_SYS_MODULE, I/O ports with CAP_SYS_RAWIO, bpf with CAP_BPF,
  * perf_event_open with CAP_PERFMON, syslog with CAP_SYSLOG, acct with CAP_SYS_PACCT, the kernel's
- * keyrings with a user namespace, mounting with that or CAP_SYS_ADMIN, and AF_VSOCK, which no
- * namespace contains, where a setting says so. An open gate replaces one value in the one program;
- * nothing is compiled or stacked at run time.
+ * keyrings with users of its own, mounting with a user namespace or CAP_SYS_ADMIN, and AF_VSOCK,
+ * which no namespace contains, where a setting says so. An open gate replaces one value in the one
+ * program; nothing is compiled or stacked at run time.
  */
 #pragma once
 
@@ -28,7 +28,16 @@ struct seccomp_program {
 enum seccomp_holds {
 	SECCOMP_USER_NAMESPACE = 1 << 0,
 	SECCOMP_VSOCK = 1 << 1,
+	SECCOMP_OWN_USERS = 1 << 2, /* and none of them is root on the host */
 };
+
+/* Users of a machine that begin at 0 are the host's: its root would be the host's root. */
+static inline unsigned seccomp_holds(uint32_t uid_shift, uint32_t uid_range, bool vsock)
+{
+	return (uid_range > 0 ? SECCOMP_USER_NAMESPACE : 0) |
+	       (uid_range > 0 && uid_shift > 0 ? SECCOMP_OWN_USERS : 0) |
+	       (vsock ? SECCOMP_VSOCK : 0);
+}
 
 /*
  * The filter for a payload with this bounding set, which holds that. 0 or -ENOMEM.

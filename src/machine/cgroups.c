@@ -142,6 +142,24 @@ int cgroups_open_unified(void)
 	return fd >= 0 ? fd : mount_private("cgroup2", "nsdelegate");
 }
 
+bool cgroups_name_is_reserved(const char *name)
+{
+	static const char *const files[] = {"tasks", "notify_on_release", "release_agent"};
+	static const char *const prefixes[] = {
+		"blkio.", "cgroup.",  "cpu.",	   "cpuacct.",	  "cpuset.", "devices.",
+		"dmem.",  "freezer.", "hugetlb.",  "io.",	  "irq.",    "memory.",
+		"misc.",  "net_cls.", "net_prio.", "perf_event.", "pids.",   "rdma.",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (streq(name, files[i]))
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (str_after_prefix(name, prefixes[i]))
+			return true;
+	return false;
+}
+
 struct v1_call {
 	cgroups_v1_fn fn;
 	void *userdata;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,12 @@ int cgroups_for_each_v1(cgroups_v1_fn fn, void *userdata);
  * a mount of our own. -ENOENT when none has it.
  */
 int cgroups_open_v1(const char *controller);
+
+/*
+ * Whether the kernel has, or may have, a file of that name in each directory of cgroups: a machine
+ * of that name could have no cgroup. Source: cgroup-v2.rst, cgroup-v1/cgroups.rst.
+ */
+bool cgroups_name_is_reserved(const char *name);
 
 /* Opens PATH below a hierarchy's root, never the root itself. Both parts of cgroups use it. */
 int cgroups_open_below(int root_fd, const char *path);

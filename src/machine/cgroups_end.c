@@ -232,7 +232,8 @@ static int sweep(int above, const char *name, struct removal *removal)
 	autoclose int top = open_child(above, name);
 
 	if (top < 0)
-		return top == -ENOENT ? 0 : top;
+		/* A file of that name is the kernel's own. */
+		return top == -ENOENT || top == -ENOTDIR ? 0 : top;
 	kill_listed(removal, top);
 	removal->is_busy = false;
 	return tree_walk(above, name, &visitor, removal);

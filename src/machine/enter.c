@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "kernel/sys.h"
+#include "lib/caps.h"
 #include "lib/fd.h"
 #include "lib/macro.h"
 #include "lib/path.h"
@@ -62,6 +63,22 @@ static void entering_done(struct entering *e)
 		cleanup_close(&e->job.v1_tasks[--e->job.v1_count]);
 }
 
+/*
+ * What PID 1 was given, less what it has given up since. What it shows alone proves nothing: a user
+ * namespace of its own making shows all capabilities.
+ */
+static int read_confinement(const struct leader *leader, const struct machine_state *machine,
+			    struct leader_confinement *ret)
+{
+	int r = leader_read_confinement(leader, ret);
+
+	if (r >= 0 && machine->capabilities)
+		ret->caps_bounding &= strtoull(machine->capabilities, NULL, 16);
+	else if (r >= 0 && machine->uid_range == 0)
+		ret->caps_bounding &= caps_default(false, machine->private_network);
+	return r;
+}
+
 int machine_read_confinement(const struct machine_state *machine, uint64_t *ret_caps_bounding,
 			     bool *ret_user_namespace)
 {
@@ -71,7 +88,7 @@ int machine_read_confinement(const struct machine_state *machine, uint64_t *ret_
 
 	r = leader_open(machine, &leader);
 	if (r >= 0)
-		r = leader_read_confinement(&leader, &confinement);
+		r = read_confinement(&leader, machine, &confinement);
 	if (r >= 0)
 		r = leader_namespaces(&leader, &flags);
 	if (r < 0)
@@ -186,7 +203,7 @@ static int read_leader(struct entering *e, const struct machine_state *machine)
 	r = leader_open(machine, &e->leader);
 	if (r < 0)
 		return r;
-	r = leader_read_confinement(&e->leader, &confinement);
+	r = read_confinement(&e->leader, machine, &confinement);
 	if (r >= 0)
 		r = leader_namespaces(&e->leader, &e->job.namespaces);
 	if (r >= 0)

@@ -58,6 +58,9 @@ struct machine_state {
 	bool private_network;
 	bool vsock;  /* its filter lets AF_VSOCK through */
 	bool scoped; /* kept from the abstract sockets of the network that it shares */
+	/* The bounding set that PID 1 was given, in hexadecimal. NULL: by a redd that didn't say.
+	 */
+	char *capabilities;
 	uint64_t stop_timeout_us;
 	unsigned boots; /* 1, and one more for each reboot */
 

@@ -70,6 +70,7 @@ static const struct field fields[] = {
 	FIELD("PRIVATE_NETWORK", "privateNetwork", FIELD_BOOL, private_network),
 	FIELD("VSOCK", "vsock", FIELD_BOOL, vsock),
 	FIELD("SCOPED", "scoped", FIELD_BOOL, scoped),
+	FIELD("CAPABILITIES", "capabilities", FIELD_STRING, capabilities),
 	FIELD("STOP_TIMEOUT_USEC", "stopTimeoutUSec", FIELD_U64, stop_timeout_us),
 	FIELD("NIX_SYSTEM", "nixSystem", FIELD_STRING, nix_system),
 	FIELD("NIX_GENERATION", "nixGeneration", FIELD_U32, nix_generation),

@@ -78,7 +78,8 @@ static bool op_mounts(const struct plan_op *op)
 static bool op_fits_behind_filter(const struct plan_op *op)
 {
 	return op->kind == PLAN_OP_SECCOMP || op->kind == PLAN_OP_STUB ||
-	       op->kind == PLAN_OP_SETUSER || op->kind == PLAN_OP_EXEC;
+	       op->kind == PLAN_OP_RLIMIT || op->kind == PLAN_OP_SETUSER ||
+	       op->kind == PLAN_OP_EXEC;
 }
 
 /* Neither links on the way nor owners are looked at by these. */

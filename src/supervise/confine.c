@@ -46,11 +46,13 @@ static int limit_capabilities(uint64_t keep)
 }
 
 /* The machine's own filter with the gates open that making a machine needs. */
-static int filter_system_calls(uint64_t machine_caps)
+static int filter_system_calls(const struct supervisor *s)
 {
 	autofree struct seccomp_program *program = NULL;
 	struct sock_fprog filter;
-	int r = seccomp_select(machine_caps | CAPS_BIT(CAP_BPF), true, &program);
+	unsigned holds =
+		SECCOMP_USER_NAMESPACE | SECCOMP_OWN_USERS | (s->spec->vsock ? SECCOMP_VSOCK : 0);
+	int r = seccomp_select(s->host.facts.caps | CAPS_BIT(CAP_BPF), holds, &program);
 
 	if (r < 0)
 		return r;
@@ -67,7 +69,7 @@ int confine_supervisor(struct supervisor *s)
 		return 0;
 	/* First, because a filter can only be set with CAP_SYS_ADMIN or with no_new_privs, which
 	 * the next PID 1 would inherit. */
-	r = filter_system_calls(machine_caps);
+	r = filter_system_calls(s);
 	if (r < 0)
 		return log_errno(r, "filter the system calls of the supervisor of machine %s",
 				 s->spec->machine);

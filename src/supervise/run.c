@@ -4,6 +4,7 @@
  * give everything back. Supervisor's side.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -22,6 +23,7 @@
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
+#include "machine/cgroups.h"
 #include "machine/oom.h"
 #include "supervise/control_server.h"
 #include "supervise/internal.h"
@@ -194,15 +196,18 @@ static int describe_boot(struct supervisor *s)
 {
 	struct machine_state *state = &s->state;
 	const struct host_facts *facts = &s->host.facts;
+	char capabilities[17];
 
 	state->leader = s->leader;
 	state->leader_starttime = read_starttime(s->leader);
 	state->uid_shift = facts->uid_shift;
 	state->uid_range = facts->has_user_namespace ? facts->uid_range : 0;
 	state->scoped = facts->is_scoped;
+	(void)snprintf(capabilities, sizeof(capabilities), "%016" PRIx64, facts->caps);
 	state->boots++;
 	state->nix_generation = facts->store_generation;
 	if (str_replace(&state->uuid, facts->uuid) < 0 ||
+	    str_replace(&state->capabilities, capabilities) < 0 ||
 	    str_replace(&state->os, facts->image_os) < 0 ||
 	    str_replace(&state->init, facts->init) < 0 ||
 	    str_replace(&state->nix_system, facts->store_system) < 0 ||
@@ -356,6 +361,15 @@ static int claim(struct supervisor *s)
 	const char *name = s->spec->machine;
 	int r;
 
+	if (cgroups_name_is_reserved(name)) {
+		(void)log_error(
+			-EINVAL,
+			"no machine can be called %s: the kernel has, or may have, a file of "
+			"that name in each directory of cgroups",
+			name);
+		log_hint("give it another name: redd run -M NAME, or rename its image");
+		return -EINVAL;
+	}
 	s->machine_dir = machine_claim(name, &s->machine_lock_fd);
 	if (s->machine_dir == -EEXIST)
 		return log_error(-EEXIST, "machine %s is running already: see redd status %s", name,

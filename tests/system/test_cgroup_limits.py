@@ -257,3 +257,11 @@ def test_cleaning_thaws_a_v1_freezer(redd):
         assert redd("clean").out == "Removed what a killed machine left: 1\n"
         assert frozen.wait(SOON_S) == -signal.SIGKILL
     assert not group.parent.exists()
+
+
+@row("K19")
+@pytest.mark.parametrize("name", ["tasks", "pids.max", "cgroup.procs", "memory.high"])
+def test_a_machine_is_not_named_like_a_file_of_cgroups(redd, tree, name):
+    """It would have no cgroup, so no limits, and what it left could not be removed."""
+    redd.fails("run", "-q", "-D", tree, "-M", name, "/bin/true", says="no machine can be called")
+    assert not Path("/run/redd/machines", name).exists()

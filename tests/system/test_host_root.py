@@ -125,7 +125,7 @@ def test_settings_of_the_network_that_are_the_hosts(redd, tree, users):
 
 
 @row("K03")
-@pytest.mark.parametrize("users", [*ROOT, "pick", "no"])
+@pytest.mark.parametrize("users", [*ROOT, "no"])
 def test_nodes_of_the_image_are_no_devices(redd, tree, users):
     """Even those that the device filter lets pass: it isn't there on every host."""
     os.mknod(tree / "etc/zero", 0o20666, os.makedev(1, 5))
@@ -138,7 +138,7 @@ def test_second_process_is_number_two(redd, tree):
     """Whoever has been in the machine's PID namespace before."""
     for users in ("pick", "identity", "no"):
         assert run(redd, tree, users, "/bin/sh", "-c", "echo $$", options=["--as-pid2"]).out == "2\n"
-        assert run(redd, tree, users, "/bin/sh", "-c", "echo $$; ls /proc | busybox grep -c '^[0-9]'").out.split() == ["1", "3"]
+        assert run(redd, tree, users, "/bin/sh", "-c", "echo $$ /proc/[0-9]*").out.split() == ["1", "/proc/1"]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 from attacks import make_tree, put, running
 from helpers import session
 from helpers.security import row
+from helpers.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
 
@@ -201,3 +202,26 @@ def test_k05_keyring(redd, tree, users):
             rings.append(found["KeyringId"])
         assert len(set(rings)) == len(rings)
         assert redd.run("exec", victim, "/bin/cat", "/proc/keys").out == ""
+
+
+@row("K05")
+@pytest.mark.parametrize("users, can", [("pick", "ok"), ("identity", "ENOSYS"), ("0:65536", "ENOSYS"), ("no", "ENOSYS")])
+def test_k05_keys_of_the_host(inside, tree, users, can):
+    """
+    A key is found by its number in all user namespaces, and given by the number of the user on the host. And for a key
+    that is missing the kernel starts a program as root of the host, whoever asks.
+    """
+    assert inside(put("keys", tree), users=users).split() == ["keyctl", can, "add_key", can, "request_key", "ENOSYS"]
+
+
+@row("K01")
+def test_k01_a_user_namespace_of_pid_1_gives_nothing(redd, tree):
+    """PID 1 shows all capabilities then. Whoever enters gets what the machine was given, and its filter."""
+    words = ["--private-users=no", "--private-network", "/bin/cat", "/proc/self/status"]
+    given = re.search(r"CapBnd:.*", redd("run", "-q", "-D", tree, *words).out)[0]
+    trap = ("(until [ $(busybox readlink /proc/1/ns/user) != $(busybox readlink /proc/self/ns/user) ]; do sleep 0.1; done;"
+            " echo 0 0 65536 > /proc/1/uid_map; echo 0 0 65536 > /proc/1/gid_map) & exec busybox unshare -U sh -c 'while :; do sleep 1; done'")  # fmt: skip
+    enter = "busybox grep CapBnd /proc/self/status; busybox unshare -m sh -c 'mount -t tmpfs x /tmp && echo mounts'; :"
+    with running(redd, tree, "/bin/sh", "-c", trap, users="no") as victim:
+        wait_until(lambda: Path(f"/proc/{victim.leader()}/uid_map").read_text().split() == ["0", "0", "65536"], "PID 1 has users of its own")
+        assert redd.run("exec", victim, "/bin/sh", "-c", enter).out.strip() == given

@@ -36,12 +36,14 @@ static const char *const gate_mount[] = {
 	"mount_setattr", "move_mount", "open_tree", "open_tree_attr", "pivot_root",
 	"umount",	 "umount2",    NULL};
 static const char *const gate_vsock[] = {NULL}; /* an argument of "socket", see policy.h */
-static const char *const gate_keyring[] = {"add_key", "keyctl", "request_key", NULL};
+static const char *const gate_keyring[] = {"add_key", "keyctl", NULL};
 
 /*
- * keyring: since 5.3 the keys of a user belong to a user namespace. Without one, uid 0 inside is
- * uid 0 outside, and its user keyring holds the host's disk passphrases. ENOSYS, because keyutils,
- * Kerberos, systemd and crun take that for a kernel without keyrings and carry on.
+ * keyring: since 5.3 a user namespace has keyrings of its own, but a key is found by its number in
+ * all of them, and given to whoever has the right uid on the host. So where uid 0 inside is uid 0
+ * outside, a machine could read what the host's root keeps there, such as disk passphrases. ENOSYS,
+ * because keyutils, Kerberos, systemd and crun take that for a kernel without keyrings and carry
+ * on.
  *
  * mount: where uid 0 inside is uid 0 outside, a user namespace made inside could mount the v1
  * cgroup hierarchies, whose files belong to that uid, and steer the host's groups (K01).
@@ -57,7 +59,7 @@ const struct policy_gate policy_gates[] = {
 	{"perf", "CAP_PERFMON", EPERM, gate_perf},
 	{"syslog", "CAP_SYSLOG", EPERM, gate_syslog},
 	{"account", "CAP_SYS_PACCT", EPERM, gate_account},
-	{"keyring", "SECCOMP_IF_USER_NAMESPACE", ENOSYS, gate_keyring},
+	{"keyring", "SECCOMP_IF_OWN_USERS", ENOSYS, gate_keyring},
 	{"mount", "SECCOMP_IF_ADMINISTRATOR", EPERM, gate_mount},
 	{"vsock", "SECCOMP_IF_VSOCK", EAFNOSUPPORT, gate_vsock},
 };
@@ -85,27 +87,45 @@ const struct policy_new_syscall policy_new_syscalls[] = {
 const size_t policy_new_syscall_count = LENGTH(policy_new_syscalls);
 
 /*
+ * request_key: for a key that is missing the kernel starts /sbin/request-key as root of the host,
+ * outside of all namespaces, with a type and a description of the caller's choice.
  * io_uring: every operation in a ring runs without passing this filter, so the socket row below
  * would be an ornament, and it has been a steady source of kernel holes. Its users (liburing,
  * libuv, PostgreSQL, MariaDB) fall back to epoll and read() on ENOSYS, not always on EPERM.
  * The others have no code left in any kernel since 5.14, or soon after; ENOSYS is the kernel's
  * word.
  */
-const char *const policy_absent[] = {"io_uring_enter", "io_uring_register",
-				     "io_uring_setup", "_sysctl",
-				     "afs_syscall",    "bdflush",
-				     "break",	       "create_module",
-				     "epoll_ctl_old",  "epoll_wait_old",
-				     "ftime",	       "get_kernel_syms",
-				     "getpmsg",	       "gtty",
-				     "idle",	       "lock",
-				     "lookup_dcookie", "mpx",
-				     "multiplexer",    "nfsservctl",
-				     "prof",	       "profil",
-				     "putpmsg",	       "query_module",
-				     "security",       "stty",
-				     "tuxcall",	       "ulimit",
-				     "vserver",	       NULL};
+const char *const policy_absent[] = {"io_uring_enter",
+				     "io_uring_register",
+				     "request_key",
+				     "io_uring_setup",
+				     "_sysctl",
+				     "afs_syscall",
+				     "bdflush",
+				     "break",
+				     "create_module",
+				     "epoll_ctl_old",
+				     "epoll_wait_old",
+				     "ftime",
+				     "get_kernel_syms",
+				     "getpmsg",
+				     "gtty",
+				     "idle",
+				     "lock",
+				     "lookup_dcookie",
+				     "mpx",
+				     "multiplexer",
+				     "nfsservctl",
+				     "prof",
+				     "profil",
+				     "putpmsg",
+				     "query_module",
+				     "security",
+				     "stty",
+				     "tuxcall",
+				     "ulimit",
+				     "vserver",
+				     NULL};
 
 const char *const policy_allowed[] = {
 	/* reading and writing */

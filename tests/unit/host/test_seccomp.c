@@ -39,7 +39,7 @@
 #define ROWS_MAX 4096
 #define X32_BIT 0x40000000U
 #define NO_GATES 0, 0
-#define ALL_GATES CAPS_ALL, SECCOMP_USER_NAMESPACE | SECCOMP_VSOCK
+#define ALL_GATES CAPS_ALL, SECCOMP_USER_NAMESPACE | SECCOMP_OWN_USERS | SECCOMP_VSOCK
 
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
@@ -350,7 +350,8 @@ static void test_each_gate_opens_itself_only(void **state)
 		{"perf", CAPS_BIT(CAP_PERFMON), 0},
 		{"syslog", CAPS_BIT(CAP_SYSLOG), 0},
 		{"account", CAPS_BIT(CAP_SYS_PACCT), 0},
-		{"keyring mount", 0, SECCOMP_USER_NAMESPACE},
+		{"mount", 0, SECCOMP_USER_NAMESPACE},
+		{"keyring mount", 0, SECCOMP_USER_NAMESPACE | SECCOMP_OWN_USERS},
 		{"vsock", 0, SECCOMP_VSOCK},
 		{"mount", CAPS_BIT(CAP_SYS_ADMIN), 0},
 		{"nothing", CAPS_BIT(CAP_DAC_READ_SEARCH), 0},
@@ -606,8 +607,9 @@ static void test_a_system_runs_below_it(void **state)
 static void test_describe(void **state)
 {
 	autofree char *closed = seccomp_describe(NO_GATES);
-	autofree char *open = seccomp_describe(CAPS_BIT(CAP_SYS_TIME) | CAPS_BIT(CAP_BPF),
-					       SECCOMP_USER_NAMESPACE | SECCOMP_VSOCK);
+	autofree char *open =
+		seccomp_describe(CAPS_BIT(CAP_SYS_TIME) | CAPS_BIT(CAP_BPF),
+				 SECCOMP_USER_NAMESPACE | SECCOMP_OWN_USERS | SECCOMP_VSOCK);
 
 	assert_non_null(closed);
 	assert_non_null(open);
