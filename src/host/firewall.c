@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/utsname.h>
 
 #include "host/firewall_tables.h"
@@ -136,10 +137,14 @@ bool firewall_is_set(const char *machine)
 static bool kernel_may_persist(void)
 {
 	struct utsname kernel;
-	unsigned major, minor;
+	unsigned long major, minor;
+	char *rest;
 
-	return uname(&kernel) == 0 && sscanf(kernel.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > 6 || (major == 6 && minor >= 9));
+	if (uname(&kernel) < 0)
+		return false;
+	major = strtoul(kernel.release, &rest, 10);
+	minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
+	return major > 6 || (major == 6 && minor >= 9);
 }
 
 int firewall_set(int firewall, const struct firewall_rules *rules)

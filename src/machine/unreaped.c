@@ -12,6 +12,7 @@
 
 #include "lib/fd.h"
 #include "lib/io.h"
+#include "lib/macro.h"
 #include "lib/parse.h"
 #include "lib/str.h"
 
@@ -30,7 +31,8 @@ struct process {
 static int read_process(int proc_fd, struct process *ret)
 {
 	autofree char *text = NULL;
-	char *name, *end;
+	char *name, *end, *rest;
+	long fields[6]; /* ppid to flags */
 	int r = io_read_file_at(proc_fd, "stat", STAT_MAX_BYTES, &text, NULL);
 
 	if (r < 0)
@@ -41,9 +43,14 @@ static int read_process(int proc_fd, struct process *ret)
 		return -EBADMSG;
 	*end = '\0';
 	(void)snprintf(ret->name, sizeof(ret->name), "%s", name + 1);
-	if (sscanf(end + 1, " %c %d %*d %*d %*d %*d %u", &ret->state, &ret->parent, &ret->flags) !=
-	    3)
+	if (end[1] != ' ' || !end[2])
 		return -EBADMSG;
+	ret->state = end[2];
+	rest = end + 3;
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		fields[i] = strtol(rest, &rest, 10);
+	ret->parent = (pid_t)fields[0];
+	ret->flags = (unsigned)fields[ARRAY_SIZE(fields) - 1];
 	return 0;
 }
 

@@ -19,6 +19,7 @@ int main(void)
 {
 	tell("keyctl", syscall(SYS_keyctl, GET_KEYRING_ID, SESSION_KEYRING, 1));
 	tell("add_key", syscall(SYS_add_key, "user", "redd-test", "x", 1, SESSION_KEYRING));
-	tell("request_key", syscall(SYS_request_key, "user", "redd-test-none", "x", SESSION_KEYRING));
+	tell("request_key",
+	     syscall(SYS_request_key, "user", "redd-test-none", "x", SESSION_KEYRING));
 	return 0;
 }

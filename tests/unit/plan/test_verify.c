@@ -119,7 +119,7 @@ static const struct broken {
 	{"behind seccomp", MOVE, AT_AWAIT_PERMIT, AT_SETUSER},
 	{"behind seccomp", MOVE, AT_STDIO, AT_SETUSER},
 	{"behind seccomp", INSERT, AT_SETUSER, .op = {PLAN_OP_CHDIR, INNER}},
-	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_RLIMIT, INNER}},
+	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_KEYRING, INNER}},
 	{"behind seccomp", INSERT, AT_EXEC, .op = {PLAN_OP_BOUNDING, INNER}},
 	/* security row: K12 */
 	{"shows it what is the host's", DROP, AT_SYSCTLS},
