@@ -266,7 +266,6 @@ def test_left_behind_writer_keeps_no_terminal(redd, tree):
         # A terminal that is not read ends a session by itself, so this one is, also a moment before the end.
         read_rest(victim, read, limit=64 * HELD_MAX)
         child.close()
-        assert size < 4 << 20, "it goes on"
         assert child.exitstatus == 7
 
 
