@@ -2,6 +2,7 @@
 /* A DHCPv4 server without state. Everything that comes in is hostile. Pure. Supervisor's side. */
 #include "net/dhcp4.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -242,6 +243,7 @@ static void begin(struct message *message, const struct dhcp4_config *config,
 	const uint8_t *in = request->data;
 	uint8_t code = (uint8_t)type;
 
+	assert(in); /* a request that was parsed has its bytes */
 	memset(message->data, 0, DHCP4_MESSAGE_MAX);
 	message->data[FIELD_OP] = BOOTREPLY;
 	memcpy(message->data + FIELD_HTYPE, in + FIELD_HTYPE, 2);

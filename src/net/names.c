@@ -107,6 +107,7 @@ static bool stands_for(const char *file, const char *name)
 	size_t stem = stem_length(name);
 	autofree char *bare = stem > 0 ? strndup(name, stem) : NULL;
 
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): freed by its attribute */
 	return net_name_equal(file, name) ||
 	       (bare && stem_length(file) == 0 && net_name_equal(file, bare));
 }
@@ -130,6 +131,7 @@ static int find_exactly(int dir, const char *name, struct net_address ret[NET_NA
 
 	if (bare && !net_name_is_reserved(bare))
 		r = read_addresses(dir, bare, ret);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): freed by its attribute */
 	return r == -ENOENT && is_published_name(name) ? read_addresses(dir, name, ret) : r;
 }
 
