@@ -172,7 +172,7 @@ int leader_read_limits(const struct leader *leader, struct rlimit ret[RLIM_NLIMI
 		const char *soft, *hard;
 
 		line = strchr(line, '\n');
-		if (!line++ || strlen(line) < name_width)
+		if (!line || strlen(++line) < name_width)
 			return -EBADMSG;
 		soft = line + name_width;
 		hard = parse_limit(soft, &limits[i].rlim_cur);
