@@ -5,6 +5,8 @@
  * environment, capabilities. With CAP_SYS_PTRACE and no user namespace the kernel shows it all.
  *     grab NEEDLE [PID]     with a PID only that, once
  */
+#define _GNU_SOURCE
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
