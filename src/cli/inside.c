@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -114,6 +116,25 @@ static int refuse_directories(void)
 	return 0;
 }
 
+/*
+ * What could not be written must not look like success. A reader that goes away has seen enough:
+ * the program's own end by SIGPIPE tells it.
+ */
+static int tell_lost_output(const struct relay *relay, int code)
+{
+	for (int i = 1; i < 3; i++) {
+		int error = relay->write_error[i];
+
+		if (error == 0 || error == -EPIPE)
+			continue;
+		(void)log_errno(error, "write standard %s of the command",
+				i == STDOUT_FILENO ? "output" : "error");
+		if (code == 0 || code == 128 + SIGPIPE)
+			code = EXIT_FAILURE;
+	}
+	return code;
+}
+
 static int run_on_pipes(const struct machine_state *machine, struct enter_request *request,
 			bool pass_stdio)
 {
@@ -137,7 +158,9 @@ static int run_on_pipes(const struct machine_state *machine, struct enter_reques
 	if (r < 0)
 		return r;
 	r = relay_run(&relay, child, &status);
-	return r < 0 ? log_errno(r, "wait for the command") : status_to_code(status);
+	if (r < 0)
+		return log_errno(r, "wait for the command");
+	return tell_lost_output(&relay, status_to_code(status));
 }
 
 int inside_protect(const struct machine_state *machine)

@@ -35,6 +35,7 @@ struct channel {
 	size_t write_max; /* what `to` takes without blocking once poll() says that it is writable
 			   */
 	size_t budget;	  /* how much is read yet */
+	int error;	  /* -errno of the write that failed; 0 */
 	char data[BUFFER_SIZE];
 };
 
@@ -140,9 +141,11 @@ static bool write_some(struct channel *c)
 {
 	ssize_t n = write(c->to, c->data + c->begin, MIN(c->end - c->begin, c->write_max));
 
-	if (n < 0)
-		return errno == EINTR || errno == EAGAIN;
-	c->begin += (size_t)n;
+	if (n < 0 && errno != EINTR && errno != EAGAIN) {
+		c->error = -errno;
+		return false;
+	}
+	c->begin += n > 0 ? (size_t)n : 0;
 	return true;
 }
 
@@ -289,8 +292,10 @@ int relay_run(struct relay *relay, pid_t child, int *ret_status)
 	while (r >= 0 && !is_over(copying))
 		r = step(copying, signal_fd);
 	copying->has_ended = true;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		close_channel(copying, &copying->channels[i]);
+		relay->write_error[i] = copying->channels[i].error;
+	}
 	*ret_status = copying->status;
 	return r;
 }

@@ -13,6 +13,11 @@
 struct relay {
 	int inner[3]; /* for the program; close with relay_release() once it has them */
 	int outer[3]; /* our ends of the pipes, or -1: the program has the caller's own */
+	/*
+	 * After relay_run(): 0, or the -errno for which what was to be written there is lost:
+	 * -EPIPE where the reader had enough.
+	 */
+	int write_error[3];
 };
 
 /* `pass`: what is no terminal is handed on as it is, and not copied. 0 or -errno, quiet. */

@@ -187,11 +187,8 @@ static int check_tree(struct host *host)
 			 host->spec->directory);
 }
 
-static int image_prepare(struct host *host)
+static int find_system(struct host *host)
 {
-	/* Root inside owns what it makes as the host's root does: others must not get at it. */
-	if (!host->only_looks && !host->spec->read_only && !host->spec->ephemeral)
-		image_close_way(host->spec->directory);
 	/* A shared store brings the system: see store.c. */
 	if (host->spec->store != SPEC_STORE_OWN)
 		return 0;
@@ -199,6 +196,19 @@ static int image_prepare(struct host *host)
 		return find_init(host);
 	host->facts.has_profile = image_has(host, "/nix/var/nix/profiles/system/sw/bin");
 	return check_tree(host);
+}
+
+static int image_prepare(struct host *host)
+{
+	int r = find_system(host);
+
+	/*
+	 * Root inside owns what it makes as the host's root does: others must not get at it. A
+	 * directory that is no system is none of ours to speak about.
+	 */
+	if (r == 0 && !host->only_looks && !host->spec->read_only && !host->spec->ephemeral)
+		image_close_way(host->spec->directory);
+	return r;
 }
 
 const struct host_module host_module_image = {

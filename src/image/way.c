@@ -90,15 +90,6 @@ static int close_pool(void)
 	return fchmod(fd, POOL_MODE) < 0 ? -errno : 0;
 }
 
-/* Closing a directory that others have a use for would do harm: /srv, /home, /tmp, a user's own. */
-static bool is_shared(const char *folder)
-{
-	struct stat st;
-
-	return !strchr(folder + 1, '/') || stat(folder, &st) < 0 || st.st_uid != 0 ||
-	       (st.st_mode & 01002);
-}
-
 static void close_or_warn(const char *folder, const char *what)
 {
 	if (streq(folder, IMAGE_POOL) && close_pool() == 0) {
@@ -110,11 +101,9 @@ static void close_or_warn(const char *folder, const char *what)
 	log_warning("users of this host can enter %s: a setuid file that is left there by root "
 		    "inside a machine, or came with its archive, makes them root of the host",
 		    what);
-	if (is_shared(folder))
-		log_hint("move it where only root can go: mkdir -p -m 0700 %s && mv %s %s/",
-			 IMAGE_POOL, what, IMAGE_POOL);
-	else
-		log_hint("close the folder: chmod 0700 %s", folder);
+	/* No command: only who keeps it knows what else lies there, and what has to get at it. */
+	log_hint("keep machines where only root can go, as in " IMAGE_POOL
+		 " or another folder of mode 0700, or on a file system mounted with nosuid");
 }
 
 void image_close_pool(const char *pool)

@@ -14,7 +14,7 @@ int image_way_is_open(const char *folder);
 
 /*
  * Looks at the way to the folder that images lie in. Closes the standard pool (IMAGE_POOL, mode
- * 0700) where that is what leaves it open; warns with the command to mend it elsewhere. Logs.
+ * 0700) where that is what leaves it open; elsewhere warns and says what would mend it. Logs.
  */
 void image_close_pool(const char *pool);
 /* The same for the tree of a machine. The host's own root is everybody's: nothing is said. */

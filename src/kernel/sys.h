@@ -7,6 +7,7 @@
 #pragma once
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -47,6 +48,23 @@ static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint6
 	struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
 
 	return (int)SYS_RESULT(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
+}
+
+/*
+ * chdir(2), but not through a magic link of procfs: that could lead to an inherited descriptor
+ * (P07).
+ */
+static inline int sys_chdir_no_magiclinks(const char *path)
+{
+	int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+			     RESOLVE_NO_MAGICLINKS);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = (int)SYS_RESULT(fchdir(fd));
+	(void)close(fd);
+	return r;
 }
 
 static inline pid_t sys_clone3(struct clone_args *args, size_t size)

@@ -165,8 +165,11 @@ bool fd_is_shortage(int error)
 int fd_reserve_stdio(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		/* What is written to a closed standard output fails; messages may get lost. */
+		int mode = fd == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+
 		/* In rising order, so that the lowest free number is the one that is missing. */
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) < 0)
 			return -errno;
 	}
 	return 0;

@@ -28,7 +28,10 @@ int fd_set_cloexec(int fd, bool on);
 int fd_reopen_nonblock(int fd, int mode);
 /* Descriptors or memory have run out, for now. `error` is a negative errno. */
 bool fd_is_shortage(int error);
-/* Opens /dev/null on every one of 0, 1, 2 that is closed, so that later opens can't land there. */
+/*
+ * Opens /dev/null on every one of 0, 1, 2 that is closed, so that later opens can't land there.
+ * Writing to a standard output that was closed fails with EBADF as before.
+ */
 int fd_reserve_stdio(void);
 /* The number of open descriptors of this process, for tests; or -errno. */
 int fd_count(void);

@@ -41,14 +41,8 @@ static int set_user(const struct enter_job *job)
 int enter_change_directory(const char *path)
 {
 	char name[4096];
-	int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
-			     RESOLVE_NO_MAGICLINKS);
-	int r;
+	int r = sys_chdir_no_magiclinks(path);
 
-	if (fd < 0)
-		return fd;
-	r = (int)SYS_RESULT(fchdir(fd));
-	(void)close(fd);
 	if (r < 0)
 		return r;
 	r = (int)SYS_RESULT(syscall(SYS_getcwd, name, sizeof(name)));

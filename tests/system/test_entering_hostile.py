@@ -185,6 +185,22 @@ def test_ends_of_streams(redd, tree):
             assert process.stdout.read() == "last\n" and process.poll() is None
 
 
+@pytest.mark.parametrize("stream,where", [("output", ">/dev/full"), ("output", ">&-"), ("error", "2>/dev/full")])
+@pytest.mark.parametrize("script", ["echo few", "busybox dd if=/dev/zero bs=1k count=1000 2>/dev/null", "exit 3"])
+def test_output_that_is_lost_is_told(redd, tree, stream, where, script):
+    """As a program of one's own would: a full disk below `redd exec m dump > file` must not look like success."""
+    inside = script if stream == "output" else f"({script}) >&2"
+    with running(redd, tree) as victim:
+        argv = ["/bin/sh", "-c", f'"$0" "$@" {where}', redd.path, "exec", victim.name, "/bin/sh", "-c", inside]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    if script == "exit 3":
+        assert done.returncode == 3 and not done.stderr
+        return
+    assert done.returncode != 0
+    if stream == "output":
+        assert "write standard output of the command" in done.stderr
+
+
 def test_reader_that_goes_away(redd, tree):
     """SIGPIPE reaches the program: 128 + 13."""
     with running(redd, tree) as victim:

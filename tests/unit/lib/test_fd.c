@@ -108,9 +108,13 @@ static void test_reserve_stdio(void **state)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		(void)close(0);
+		(void)close(1);
 		(void)close(2);
 		if (fd_reserve_stdio() < 0)
 			_exit(1);
+		/* What was said to a closed output is not lost in silence. */
+		if (write(1, "x", 1) >= 0 || errno != EBADF)
+			_exit(3);
 		/* All three are there, the three will live through exec, and nothing more is open.
 		 */
 		_exit(fcntl(0, F_GETFD) == 0 && fcntl(2, F_GETFD) == 0 ? 0 : 2);
