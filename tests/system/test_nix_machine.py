@@ -444,14 +444,14 @@ def test_list_images(redd, make, generations):
 @pytest.mark.parametrize("init, says", [("#!@out@/bin/sh\nexit 3\n", "did not become ready"), (SLEEPS, "not become ready within")])
 def test_roll_back_on_failure(redd, make, generations, nix_store, init, says):
     """A generation whose init dies, or never says that it is ready: back to the last that did, and that one boots."""
-    machine = make(generations[0], settings=HOST_NETWORK + "[X-Redd]\nReadyTimeoutSec=6\n")
+    machine = make(generations[0], settings=HOST_NETWORK + "[X-Redd]\nReadyTimeoutSec=30\n")
     settings = SETTINGS / f"{machine}.nspawn"
     settings.write_text(settings.read_text() + "RollbackOnFailure=yes\n")
     machine.start().stop()
     assert (GOOD / machine.name / "good").read_text() == generations[0] + "\n"
     bad = nix_store.build_small("bad", init=init, salt=says)
     redd("nix", "update", machine, bad)
-    started = redd("start", machine, timeout=60)
+    started = redd("start", machine, timeout=120)
     assert says in started.err and "rolled back to generation 1" in started.err
     wait_for_page(nix.PAGES[0])
     assert nix.current(machine.name) == generations[0]

@@ -362,7 +362,7 @@ def delayed(redd, call, seconds, *args):
 
 
 @NEEDS_STRACE
-@row("S10", "a request meant for a machine reaches the next of its name", "each goes through the directory of the machine that was looked up, which no other ever takes over")
+@row("S14", "a request meant for a machine reaches the next of its name", "each goes through the directory of the machine that was looked up, which no other ever takes over")
 @pytest.mark.parametrize("verb", ["stop", "terminate", "restart", "kill"])
 @pytest.mark.parametrize("end", ["terminate", "kill -9"])
 def test_the_next_machine_is_left_alone(redd, guest, verb, end):

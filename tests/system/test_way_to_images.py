@@ -144,7 +144,7 @@ def test_changes_of_an_ephemeral_machine_are_out_of_reach(redd, open_folder):
         assert not gains(left)
 
 
-@row("F11", "a killed removal leaves a tree that later commands neither show nor finish, or that delays them", "finished by import, remove, start, list-images, each for a fifth of a second, and by clean to the end")
+@row("F16", "a killed removal leaves a tree that later commands neither show nor finish, or that delays them", "finished by import, remove, start, list-images, each for a fifth of a second, and by clean to the end")
 @pytest.mark.parametrize("command", ["import", "remove", "start", "list-images", "clean"])
 def test_leftover_of_a_removal_is_finished(redd, machines, tmp_path, command):
     machine = machines.add("busybox") if command == "start" else None
@@ -167,7 +167,7 @@ def test_leftover_of_a_removal_is_finished(redd, machines, tmp_path, command):
     assert not left.exists()
 
 
-@row("F11")
+@row("F16")
 def test_deep_trees_are_removed_with_bounded_work(redd, tmp_path):
     """So many system calls for each level, however deep, and few descriptors."""
     counts = []
@@ -189,7 +189,7 @@ def test_deep_trees_are_removed_with_bounded_work(redd, tmp_path):
     assert counts[1] - counts[0] < 24 * (3200 - 400), counts
 
 
-@row("F11")
+@row("F16")
 def test_a_large_leftover_does_not_delay(redd):
     """A command that has other work stops in the midst of it; the next goes on, and clean does the rest."""
     left = POOL / ".#remove-large.00000001"

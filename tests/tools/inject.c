@@ -134,12 +134,15 @@ static void set_result(pid_t pid, long result)
 #error "how a system call's number and result are set is not known for this processor"
 #endif
 
-/* What can't fail: an error would be no fault of the world's but one of ours. The C library waits
- * by futexes, and takes none of these errors for possible. */
+/*
+ * What can't fail so: an error would be no fault of the world's but one of ours. The C library
+ * waits by futexes, and takes none of these errors for possible; brk() returns no error ever, but
+ * the end of the heap as it was.
+ */
 static bool can_fail(long number)
 {
 	return number != SYS_exit && number != SYS_exit_group && number != SYS_rt_sigreturn &&
-	       number != SYS_futex;
+	       number != SYS_futex && number != SYS_brk;
 }
 
 static void on_entry(struct tracee *tracee, long number)

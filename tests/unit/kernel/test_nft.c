@@ -171,9 +171,8 @@ static int count_object(void *context, uint8_t family, const struct nlattr *attr
 
 /*
  * security row: N19
- * attack: a listing of links or rules that is cut short or half old is taken for the whole
- * defence: an interrupted dump is repeated, and an error at its end is one
- * A ruleset that is half old and half new is none.
+ * attack: a listing of links or rules that is cut short, or half old and half new, passes for the
+ * whole defence: an interrupted dump is repeated, and an error at its end is an error
  */
 static void an_interrupted_listing_is_an_error(void **state)
 {

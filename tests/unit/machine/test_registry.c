@@ -291,7 +291,7 @@ static void test_wait_for_the_end(void **unused)
 }
 
 /*
- * security row: S10
+ * security row: S14
  * Who waits for a machine does not wait for the next of that name, not even where the first was
  * killed and its directory was left.
  */

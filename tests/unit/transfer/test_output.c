@@ -44,7 +44,7 @@ static int publish(const struct scratch *s, int error)
 }
 
 /*
- * security row: F10
+ * security row: F06
  * attack: a power cut soon after an import
  * defence: the image is on disk before it has its name
  */
