@@ -108,6 +108,15 @@ static int compare_strings(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void print_pid(struct tree *tree, const char *prefix, bool last, pid_t pid)
+{
+	autofree char *command = command_of(pid);
+	autofree char *text = str_printf("%d %s", pid, command ? command : "?");
+
+	if (text)
+		print_line(tree, prefix, last, text);
+}
+
 static void print_pids(struct tree *tree, int cgroup_fd, const char *prefix, bool more)
 {
 	autofree pid_t *pids = NULL;
@@ -116,11 +125,11 @@ static void print_pids(struct tree *tree, int cgroup_fd, const char *prefix, boo
 	if (cgroups_read_pids(cgroup_fd, &pids, &count) < 0)
 		return;
 	for (size_t i = 0; i < count; i++) {
-		autofree char *command = command_of(pids[i]);
-		autofree char *text = str_printf("%d %s", pids[i], command ? command : "?");
-
-		if (text)
-			print_line(tree, prefix, !more && i + 1 == count, text);
+		/* Count the rest without reading it: /proc is slow with thousands of processes. */
+		if (tree->lines >= LINES_MAX)
+			tree->lines++;
+		else
+			print_pid(tree, prefix, !more && i + 1 == count, pids[i]);
 	}
 }
 
