@@ -14,10 +14,10 @@
 
 #include "lib/cleanup.h"
 #include "lib/str.h"
-#include "transfer/entry.h"
-#include "transfer/meta.h"
-#include "transfer/names.h"
-#include "transfer/tar_read.h"
+#include "transfer/import/entry.h"
+#include "transfer/import/meta.h"
+#include "transfer/import/names.h"
+#include "transfer/import/tar_read.h"
 
 /* Of a header, see tar(5). */
 #define BLOCK 512
@@ -29,7 +29,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In place of transfer/decode.c, whose threads would be most of the time of a run. */
+/* In place of transfer/import/decode.c, whose threads would be most of the time of a run. */
 struct decode {
 	const uint8_t *data;
 	size_t size;

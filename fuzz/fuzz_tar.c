@@ -17,8 +17,8 @@
 #include "lib/cleanup.h"
 #include "lib/fs.h"
 #include "scratch.h"
-#include "transfer/decode.h"
-#include "transfer/unpack.h"
+#include "transfer/import/decode.h"
+#include "transfer/import/unpack.h"
 
 #define UNPACKED_MAX (8 * 1024 * 1024)
 #define UNPACKED_INODES_MAX 2000

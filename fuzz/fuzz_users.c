@@ -16,7 +16,7 @@
 #include "lib/str.h"
 #include "lib/userdb.h"
 #include "scratch.h"
-#include "transfer/names.h"
+#include "transfer/import/names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

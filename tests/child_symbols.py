@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 # src/child, and the two processes that enter a running machine.
-OBJECTS = ("child_*", "machine_enter_child.c", "machine_enter_inside.c", "machine_enter_wait.c")
+OBJECTS = ("child/*", "machine/enter_child.c", "machine/enter_inside.c", "machine/enter_wait.c")
 ALLOWED = {
     # memory and strings: no state
     "memchr", "memcmp", "memcpy", "memmove", "memset", "memrchr", "explicit_bzero", "strlen", "strnlen", "strcmp",
@@ -71,7 +71,8 @@ def reason(name):
 
 
 def main(build):
-    objects = sorted(path for pattern in OBJECTS for path in Path(build).glob(f"src/libredd_core.a.p/{pattern}.o"))
+    layers = [pattern.split("/") for pattern in OBJECTS]
+    objects = sorted(path for layer, name in layers for path in Path(build).glob(f"src/libredd_{layer}.a.p/{layer}_{name}.o"))
     if not objects:
         print("no objects of children: nothing to check")
         return 77

@@ -5,6 +5,7 @@ The rule between the folders of src/: who may include whom. MAY_INCLUDE is the r
 that it has no cycle and that every #include "folder/file.h" obeys it and names a file that exists.
 
     layers.py [TREE]
+    layers.py --list       a line for each folder, after all that it may use: "folder: folder..."
 """
 
 import re
@@ -13,24 +14,31 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 # A folder may always include itself. doc/decisions/0009-layers.md tells why the picture is this one.
+# src/meson.build reads this too (--list): each row is a library, linked with those it names and no other.
 MAY_INCLUDE = {
     "kernel": "",
     "lib": "kernel",
-    "log": "lib",
+    "log": "lib kernel",
+    "term": "log lib kernel",
     "net": "lib kernel",
-    "nss": "net lib kernel",
     "settings": "net log lib kernel",
     "spec": "settings net log lib kernel",
     "plan": "lib kernel",
     "child": "plan lib kernel",
+    "firewall": "net log lib kernel",
     "image": "log lib kernel",
+    "transfer": "log lib kernel",
+    "transfer/import": "transfer image log lib kernel",
+    "transfer/pack": "transfer image log lib kernel",
     "machine": "image net log lib kernel",
-    "transfer": "image log lib kernel",
-    "nix": "transfer image log lib kernel",
-    "host": "nix image machine plan spec net log lib kernel",
-    "supervise": "child host image machine nix plan spec net log lib kernel",
-    "cli": "kernel lib log net settings spec plan child image machine host supervise transfer nix",
+    "serve": "machine image net log lib kernel",
+    "nix": "transfer/pack transfer image log lib kernel",
+    "host": "firewall nix transfer/pack transfer image machine plan spec settings net log lib kernel",
+    "supervise": "serve child firewall host nix transfer/pack transfer image machine plan spec settings net log lib kernel",
+    "cli": "supervise serve child firewall host nix transfer/import transfer/pack transfer image machine plan spec settings term net log lib kernel",
 }
+# Built otherwise: a module for other programs.
+MODULES = {"nss": "net lib kernel"}
 # Of these folders, others see this header only.
 ENTRY_HEADERS = {"child": {"child/child.h", "child/run.h"}}
 
@@ -38,7 +46,13 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
 def rule():
-    return {folder: set(allowed.split()) for folder, allowed in MAY_INCLUDE.items()}
+    return {folder: set(allowed.split()) for folder, allowed in {**MAY_INCLUDE, **MODULES}.items()}
+
+
+def folder_of(name):
+    """The folder with a row that a file below src/ lies in; the deepest one."""
+    folders = [str(parent) for parent in Path(name).parents]
+    return next((folder for folder in folders if folder in MAY_INCLUDE or folder in MODULES), None)
 
 
 def violations_of(path, folder, text, source, allowed):
@@ -47,18 +61,27 @@ def violations_of(path, folder, text, source, allowed):
         name = match.group(1)
         line = text.count("\n", 0, match.start()) + 1
         where = f"{path}:{line}: includes {name}"
-        target = name.split("/")[0]
+        target = folder_of(name)
         if "/" not in name:
             if not (path.parent / name).exists() and not name.endswith(".inc.h"):
                 yield f'{where}: write "folder/file.h", relative to src/'
-        elif target not in MAY_INCLUDE:
-            yield f"{where}: {target}/ is no folder of src/"
+        elif not target:
+            yield f"{where}: {name.split('/')[0]}/ is no folder of src/"
         elif not (source / name).exists() and not name.endswith(".inc.h"):
             yield f"{where}: there is no such file"
         elif target != folder and target not in allowed:
-            yield f"{where}: {folder}/ may include {MAY_INCLUDE[folder] or 'nothing'} only"
+            yield f"{where}: {folder}/ may include {' '.join(sorted(allowed)) or 'nothing'} only"
         elif target != folder and name not in ENTRY_HEADERS.get(target, {name}):
             yield f"{where}: of {target}/ others may include {' or '.join(sorted(ENTRY_HEADERS[target]))} only"
+
+
+def list_layers():
+    """For the linker, which needs what a layer calls and what that calls."""
+    allowed = {folder: set(others.split()) for folder, others in MAY_INCLUDE.items()}
+    for folder in TopologicalSorter(allowed).static_order():
+        for other in list(allowed[folder]):
+            allowed[folder] |= allowed[other]
+        print(f"{folder}: {' '.join(sorted(allowed[folder]))}")
 
 
 def main(tree):
@@ -68,9 +91,9 @@ def main(tree):
     found = []
     files = sorted(path for path in source.rglob("*") if path.suffix in (".c", ".h", ".def"))
     for path in files:
-        folder = path.relative_to(source).parts[0]
-        if folder not in allowed:
-            found.append(f"{path}: {folder}/ has no row in {Path(__file__).name}")
+        folder = folder_of(path.relative_to(source))
+        if not folder:
+            found.append(f"{path}: its folder has no row in {Path(__file__).name}")
             continue
         found += violations_of(path, folder, path.read_text(), source, allowed[folder])
     print("\n".join(found) or f"{len(files)} files keep to the layers")
@@ -78,4 +101,7 @@ def main(tree):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parents[1]))
+    if sys.argv[1:] == ["--list"]:
+        list_layers()
+    else:
+        sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parents[1]))

@@ -16,13 +16,13 @@
 #include <unistd.h>
 
 #include "cli/relay.h"
-#include "cli/session.h"
 #include "host/seccomp.h"
 #include "lib/fd.h"
 #include "log/log.h"
 #include "machine/enter.h"
 #include "machine/registry.h"
 #include "machine/selfexe.h"
+#include "term/session.h"
 
 int inside_exit_code(int r)
 {

@@ -21,7 +21,7 @@
 #include "log/log.h"
 #include "nix/nix.h"
 #include "settings/value.h"
-#include "transfer/staging.h"
+#include "transfer/import/staging.h"
 
 struct creation {
 	const char *name;

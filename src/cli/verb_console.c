@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include "cli/machines.h"
-#include "cli/session.h"
 #include "cli/verbs.h"
 #include "lib/fd.h"
 #include "lib/str.h"
 #include "log/log.h"
 #include "machine/control.h"
 #include "machine/registry.h"
+#include "term/session.h"
 
 static int attach(int machine_dir, const char *name)
 {

@@ -9,7 +9,6 @@
 
 #include "cli/inside.h"
 #include "cli/machines.h"
-#include "cli/session.h"
 #include "cli/verbs.h"
 #include "lib/fd.h"
 #include "lib/str.h"
@@ -17,6 +16,7 @@
 #include "machine/enter.h"
 #include "machine/poweroff.h"
 #include "machine/registry.h"
+#include "term/session.h"
 
 struct login {
 	const struct machine_state *machine;

@@ -13,9 +13,9 @@
 #include "lib/str.h"
 #include "log/log.h"
 #include "machine/control.h"
-#include "machine/port_owner.h"
 #include "machine/registry.h"
 #include "net/port.h"
+#include "serve/port_owner.h"
 
 /* The machine that was looked up, and not a later one of its name. */
 struct opened {

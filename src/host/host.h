@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "host/resolv.h"
+#include "host/network/resolv.h"
 #include "host/seccomp.h"
 #include "image/os_release.h"
 #include "net/lease.h"

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "transfer/pack.h"
+#include "transfer/pack/pack.h"
 
 struct nix_pack_request {
 	const char *store_path;	  /* of nix_system_find() */

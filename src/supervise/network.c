@@ -7,19 +7,19 @@
 
 #include <errno.h>
 
-#include "host/firewall.h"
-#include "host/network.h"
+#include "firewall/firewall.h"
+#include "host/network/network.h"
 #include "kernel/rtnl.h"
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
 #include "net/names.h"
-#include "supervise/addresses.h"
+#include "serve/addresses.h"
+#include "serve/link.h"
+#include "serve/route.h"
+#include "serve/uplinks.h"
 #include "supervise/internal.h"
-#include "supervise/link.h"
-#include "supervise/network_route.h"
-#include "supervise/uplinks.h"
 
 /* An address inside that the host has no way to yet, since its own end comes up later. */
 #define TRY_AGAIN_US (5 * USEC_PER_SEC)
@@ -428,7 +428,9 @@ static void on_uplink(void *userdata)
 static void watch_uplinks(struct network *network)
 {
 	const struct supervisor *s = network->s;
-	int r = s->spec->veth ? uplinks_new(s->loop, on_uplink, network, &network->uplinks) : 0;
+	int r = s->spec->veth ? uplinks_new(s->loop, network_is_of_host, on_uplink, network,
+					    &network->uplinks)
+			      : 0;
 
 	if (r < 0)
 		log_warning_errno(r,

@@ -2,11 +2,11 @@
 /*
  * A machine's network as far as its supervisor serves it: the ports for its whole life; for each
  * boot DHCP, RA and DNS on its link, its name, and where the ports lead to. The links themselves
- * are the host modules' (host/network.c). Supervisor's side.
+ * are the host modules' (host/network/network.c). Supervisor's side.
  */
 #pragma once
 
-#include "supervise/ports.h"
+#include "serve/ports.h"
 
 struct network;
 struct supervisor;

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "host/host.h"
-#include "host/network.h"
+#include "host/network/network.h"
 #include "lib/io.h"
 #include "lib/macro.h"
 #include "lib/str.h"

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "host/firewall.h"
+#include "firewall/firewall.h"
 #include "lib/str.h"
 
 #define PORTS_MAX 64

@@ -17,7 +17,7 @@
 
 #include "lib/macro.h"
 #include "lib/str.h"
-#include "supervise/link.h"
+#include "serve/link.h"
 
 #define NAME_SERVERS_MAX 8
 

@@ -5,8 +5,8 @@
  * interfaces: tests/system/test_same_as_nspawn.py.
  */
 #include "check.h"
-#include "host/firewall.h"
-#include "host/network.h"
+#include "firewall/firewall.h"
+#include "host/network/network.h"
 #include "lib/str.h"
 
 static void only_what_is_to_be_done_is_planned(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* /etc/resolv.conf: its text, whose name servers are of use, and where a guest's link leads. */
 #include "check.h"
-#include "host/resolv.h"
+#include "host/network/resolv.h"
 #include "lib/str.h"
 
 static void the_text_names_servers(void **state)

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "check.h"
-#include "transfer/confine.h"
+#include "transfer/import/confine.h"
 
 /* What the child says: 0, or a number that tells what went wrong. */
 static int in_child(int (*fn)(const struct scratch *s), const struct scratch *s)

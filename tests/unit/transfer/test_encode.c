@@ -10,7 +10,7 @@
 #include "check.h"
 #include "lib/io.h"
 #include "lib/str.h"
-#include "transfer/encode.h"
+#include "transfer/pack/encode.h"
 
 #define MIB ((size_t)1 << 20)
 #define XZ_BLOCK (16 * MIB)

@@ -5,7 +5,7 @@
 
 #include "check.h"
 #include "lib/macro.h"
-#include "transfer/entry.h"
+#include "transfer/import/entry.h"
 
 static void test_clean_names(void **state)
 {

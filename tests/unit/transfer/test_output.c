@@ -2,7 +2,7 @@
 /* A file that gets its name is on disk already: fsync(2) comes first, and its failure is one. */
 #include "captured_log.h"
 #include "check.h"
-#include "transfer/output.h"
+#include "transfer/pack/output.h"
 
 static unsigned synced_files, synced_folders;
 static int sync_error;

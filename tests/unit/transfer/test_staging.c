@@ -9,8 +9,8 @@
 
 #include "check.h"
 #include "lib/fs.h"
-#include "transfer/lift.h"
-#include "transfer/staging.h"
+#include "transfer/import/lift.h"
+#include "transfer/import/staging.h"
 
 static char folder[] = "/tmp/test-staging.XXXXXX";
 static int pool = -1;

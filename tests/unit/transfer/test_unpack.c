@@ -8,8 +8,8 @@
 
 #include "check.h"
 #include "lib/str.h"
-#include "transfer/later.h"
-#include "transfer/unpack.h"
+#include "transfer/import/later.h"
+#include "transfer/import/unpack.h"
 
 #define BLOCK 512
 

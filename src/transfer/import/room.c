@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Counts what an archive takes of a disk. Runs in the worker, and once in its parent. */
+#include "transfer/import/room.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/macro.h"
+
+/* Of the whole file system, but on a large one no more than this stays free. */
+#define RESERVE_PART 20
+#define RESERVE_BYTES_MAX (UINT64_C(1) << 30)
+#define RESERVE_INODES_MAX UINT64_C(50000)
+/* What a directory keeps of a name besides its bytes. */
+#define NAME_OVERHEAD 16
+
+static int take_bytes(struct room *r, uint64_t bytes)
+{
+	if (bytes > r->bytes_max - MIN(r->bytes, r->bytes_max))
+		return -ENOSPC;
+	r->bytes += bytes;
+	return 0;
+}
+
+int room_take_name(struct room *r, const char *name)
+{
+	return take_bytes(r, strlen(name) + NAME_OVERHEAD);
+}
+
+int room_take_inode(struct room *r, uint64_t bytes)
+{
+	if (r->inodes >= r->inodes_max)
+		return -ENOSPC;
+	r->inodes++;
+	r->last_block = 0;
+	return take_bytes(r, bytes);
+}
+
+int room_take_data(struct room *r, uint64_t offset, uint64_t size)
+{
+	uint64_t first = offset / ROOM_BLOCK, last, blocks;
+
+	if (size == 0)
+		return 0;
+	last = (offset + size - 1) / ROOM_BLOCK;
+	blocks = last - first + 1 - (r->last_block == first + 1);
+	r->last_block = last + 1;
+	return take_bytes(r, blocks * ROOM_BLOCK);
+}
+
+static uint64_t spare(uint64_t available, uint64_t total, uint64_t reserve_max)
+{
+	uint64_t reserve = MIN(total / RESERVE_PART, reserve_max);
+
+	return available > reserve ? available - reserve : 0;
+}
+
+struct room room_of_file_system(uint64_t bytes_free, uint64_t bytes_total, uint64_t inodes_free,
+				uint64_t inodes_total)
+{
+	return (struct room){
+		.bytes_max = spare(bytes_free, bytes_total, RESERVE_BYTES_MAX),
+		.inodes_max = inodes_total == 0
+				      ? ROOM_UNLIMITED
+				      : spare(inodes_free, inodes_total, RESERVE_INODES_MAX),
+	};
+}

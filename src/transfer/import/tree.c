@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Finds and makes places below the root of the tree. The descriptor of the last parent is kept:
+ * archives list the files of a directory together. Must never resolve a path of two or more parts
+ * but by openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. Runs in the worker.
+ */
+#include "transfer/import/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel/sys.h"
+#include "lib/cleanup.h"
+
+#define RESOLVE_IN_TREE (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+#define MAKE_DIR_TRIES 3
+
+void tree_init(struct tree *t, int root_fd)
+{
+	*t = (struct tree){.root_fd = root_fd, .parent_fd = -1};
+}
+
+static void tree_forget_parent(struct tree *t)
+{
+	if (t->parent_fd >= 0)
+		(void)close(t->parent_fd);
+	t->parent_fd = -1;
+}
+
+void tree_done(struct tree *t)
+{
+	tree_forget_parent(t);
+}
+
+int tree_open(const struct tree *t, const char *name, int flags)
+{
+	return sys_openat2(t->root_fd, name[0] ? name : ".",
+			   (uint64_t)(unsigned)(flags | O_CLOEXEC), 0, RESOLVE_IN_TREE);
+}
+
+/* Opens one part below a directory, making it when it is missing. */
+static int tree_step(struct tree *t, int dir_fd, const char *name)
+{
+	for (unsigned i = 0; i < MAKE_DIR_TRIES; i++) {
+		int fd = sys_openat2(dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+				     RESOLVE_IN_TREE);
+
+		if (fd != -ENOENT)
+			return fd;
+		if (mkdirat(dir_fd, name, 0755) == 0)
+			t->made++;
+		else if (errno != EEXIST)
+			return -errno;
+	}
+	return -ENOENT;
+}
+
+/* Makes the missing parents of a path, part by part. `path` is changed while at work. */
+static int tree_make_parents(struct tree *t, char *path)
+{
+	autoclose int fd = tree_open(t, "", O_PATH | O_DIRECTORY);
+	char *part = path;
+
+	while (fd >= 0 && part) {
+		char *slash = strchr(part, '/');
+		int next;
+
+		if (slash)
+			*slash = '\0';
+		next = tree_step(t, fd, part);
+		if (slash)
+			*slash++ = '/';
+		(void)close(fd);
+		fd = next;
+		part = slash;
+	}
+	return take_fd(&fd);
+}
+
+int tree_locate(struct tree *t, const char *name, struct place *ret)
+{
+	size_t length = entry_parent_length(name);
+	int fd;
+
+	if (length == 0) {
+		*ret = (struct place){t->root_fd, name};
+		return 0;
+	}
+	if (t->parent_fd < 0 || strncmp(t->parent, name, length) != 0 || t->parent[length]) {
+		tree_forget_parent(t);
+		memcpy(t->parent, name, length);
+		t->parent[length] = '\0';
+		fd = tree_open(t, t->parent, O_PATH | O_DIRECTORY);
+		if (fd == -ENOENT)
+			fd = tree_make_parents(t, t->parent);
+		if (fd < 0)
+			return fd;
+		t->parent_fd = fd;
+	}
+	*ret = (struct place){t->parent_fd, name + length + 1};
+	return 0;
+}
+
+int tree_make_room(struct tree *t, const char *name, const struct place *place, uint64_t *ret_ino)
+{
+	struct stat st;
+
+	if (fstatat(place->dir_fd, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (unlinkat(place->dir_fd, place->name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
+		return errno == ENOTEMPTY ? -EEXIST : -errno;
+	*ret_ino = S_ISDIR(st.st_mode) || st.st_nlink == 1 ? st.st_ino : 0;
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	/* A kept descriptor of what was there would lead entries into a removed directory. */
+	if (t->parent_fd >= 0 && entry_is_below(t->parent, name) && place->dir_fd != t->parent_fd)
+		tree_forget_parent(t);
+	return 0;
+}
+
+int tree_link(const struct tree *t, const char *target, const struct place *place)
+{
+	size_t length = entry_parent_length(target);
+	char parent[ENTRY_NAME_SIZE];
+	autoclose int fd = -1;
+
+	memcpy(parent, target, length);
+	parent[length] = '\0';
+	fd = tree_open(t, parent, O_PATH | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	if (linkat(fd, target + (length ? length + 1 : 0), place->dir_fd, place->name, 0) < 0)
+		return -errno;
+	return 0;
+}

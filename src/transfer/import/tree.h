@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tree that an archive is unpacked into, by descriptor. A parent is always opened with openat2,
+ * beneath the root and through no symbolic link; then one plain name is used below it. Later
+ * entries replace earlier ones. Names are clean ones (entry.h). Quiet.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "transfer/import/entry.h"
+
+struct tree {
+	int root_fd; /* not owned */
+	int parent_fd;
+	char parent[ENTRY_NAME_SIZE]; /* what parent_fd is, while it is open */
+	uint64_t made;		      /* parents that no entry had made before */
+};
+
+/* Where an entry goes: a plain name below an open directory, both owned by the tree. */
+struct place {
+	int dir_fd;
+	const char *name;
+};
+
+void tree_init(struct tree *t, int root_fd);
+void tree_done(struct tree *t);
+
+/*
+ * The place of a name other than "". Missing parents are made, 0755. -ELOOP when a parent is a
+ * symbolic link, -ENOTDIR when it is another kind of file. Valid until the next tree_…() call.
+ */
+int tree_locate(struct tree *t, const char *name, struct place *ret);
+
+/*
+ * Removes what is there for another entry of that name; a directory only when it's empty. Tells the
+ * inode's number if that was its last name, else 0.
+ */
+int tree_make_room(struct tree *t, const char *name, const struct place *place, uint64_t *ret_ino);
+
+/*
+ * Opens a name below the root ("" is the root) without following links: -ELOOP for one, unless it
+ * is the last part and flags have O_PATH | O_NOFOLLOW. A descriptor or -errno.
+ */
+int tree_open(const struct tree *t, const char *name, int flags);
+
+/* A hard link at `place` to `target`, itself never followed when it is a link. */
+int tree_link(const struct tree *t, const char *target, const struct place *place);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Unpacks a tar archive of any kind that libarchive reads (v7, ustar, pax, GNU) into an empty
+ * directory. Quiet: failures are worded with the entry's name.
+ *
+ * Absolute names are taken beneath the root. Refused: a name with "..", a parent that is a symbolic
+ * link, a hard link to what is not in the tree (yet), an archive without its end mark (truncated).
+ * Of several entries with one name the last counts; nothing but another directory replaces a
+ * directory that is not empty. A lone top-level folder is lifted up.
+ *
+ * Memory and processor time stay in proportion to what the archive leaves on disk and to its own
+ * length; disk is bounded by options.room: -ENOSPC, or -EFBIG where a person set it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "transfer/failure.h"
+#include "transfer/import/decode.h"
+#include "transfer/import/room.h"
+#include "transfer/stats.h"
+
+struct unpack_options {
+	int root_fd;
+	struct room room;  /* what the tree may take; nothing taken yet */
+	bool room_is_wish; /* a person has set it, it is not what the disk can spare */
+};
+
+int unpack_tree(struct decode *d, const struct unpack_options *options,
+		struct transfer_stats *stats, struct failure *failure);

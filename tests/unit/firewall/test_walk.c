@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which filters of others would drop what a machine sends and gets. Rows of real rule sets. */
+#include "fake_netlink.h"
+#include "firewall/firewall.h"
+#include "firewall/ruleset.h"
+#include "kernel/nft.h"
+#include "netfilter.h"
+
+#define BASE "type filter hook forward priority 0; policy "
+#define CHAIN(policy, rules) "table inet f {\nchain c {\n" BASE policy ";\n" rules "\n}\n}\n"
+#define BY_POLICY "chain c of table inet f (policy drop)"
+#define BY_RULE "chain c of table inet f (a rule drops)"
+#define BOTH "iifname \"ve-m\" accept\noifname \"ve-m\" accept\n"
+
+static bool has_netfilter;
+
+static const struct {
+	const char *what; /* NULL: nothing is in the way */
+	const char *rules;
+} rows[] = {
+	{NULL, ""},
+	{NULL, CHAIN("accept", "")},
+	{BY_POLICY, CHAIN("drop", "")},
+	{NULL, CHAIN("drop", "accept")},
+	{NULL, CHAIN("drop", BOTH)},
+	{NULL, CHAIN("drop", "iifname \"ve-*\" accept\noifname \"ve-*\" accept")},
+	{NULL, CHAIN("drop", "iifname { \"ve-x\", \"ve-m\" } accept\noifname \"ve-m\" accept")},
+	{NULL, CHAIN("drop", "iifname vmap { \"ve-m\" : accept, \"b\" : drop }\noifname \"ve-m\" "
+			     "accept")},
+	/* One direction is not enough. */
+	{BY_POLICY, CHAIN("drop", "iifname \"ve-m\" accept")},
+	{BY_POLICY, CHAIN("drop", "oifname \"ve-m\" accept")},
+	/* Others' interfaces, ports and states let nothing of ours pass. */
+	{BY_POLICY, CHAIN("drop", "iifname \"ve-m2\" oifname \"ve-m2\" accept")},
+	{BY_POLICY, CHAIN("drop", "iifname { \"br0\", \"eth1\" } accept")},
+	{BY_POLICY, CHAIN("drop", "iifname != { \"ve-m\", \"eth1\" } accept")},
+	{BY_POLICY, CHAIN("drop", "tcp dport 22 accept\nmeta l4proto icmp accept")},
+	{BY_POLICY, CHAIN("drop", "ct state established,related accept")},
+	{BY_POLICY, CHAIN("drop", "ct state vmap { established : accept, invalid : drop }")},
+	{BY_POLICY, CHAIN("drop", "meta mark 7 accept")},
+	{BY_POLICY, CHAIN("drop", "iifname \"ve-m\" tcp dport 80 accept")},
+	/* As firewalld's: a forwarded port passes by its state. */
+	{BY_RULE, CHAIN("accept", "ct status dnat accept\nreject")},
+	{NULL, CHAIN("accept", "ct state established,related accept\nct status dnat accept\n"
+			       "iifname \"ve-m\" accept\nreject")},
+	{BY_RULE, CHAIN("accept", "ct status dnat accept\niifname \"ve-m\" accept\nreject")},
+	{BY_POLICY, CHAIN("drop", "ct state new accept")},
+	{NULL, CHAIN("drop", "iifname != \"eth1\" accept\noifname != \"eth1\" accept")},
+	/* Addresses, and the other side's interface, are not known: no alarm. */
+	{NULL, CHAIN("drop", "ip saddr 192.168.0.0/16 accept\nip daddr 192.168.0.0/16 accept\n"
+			     "ip6 saddr fd00::/8 accept\nip6 daddr fd00::/8 accept")},
+	{NULL, CHAIN("drop", "iifname \"ve-m\" oifname \"eth0\" accept\noifname \"ve-m\" accept")},
+	{NULL, CHAIN("accept", "ip saddr 192.168.0.0/16 drop\nmeta mark 7 drop")},
+	/* Rules that drop. */
+	{BY_RULE, CHAIN("accept", "drop")},
+	{BY_RULE, CHAIN("accept", "iifname \"ve-m\" drop")},
+	{BY_RULE, CHAIN("drop", "reject\n" BOTH)},
+	{NULL, CHAIN("accept", "iifname \"eth1\" drop\ntcp dport 25 drop")},
+	{BY_RULE, CHAIN("accept", "meta nfproto ipv6 drop")},
+	/* Jumps. */
+	{NULL, "table inet f {\nchain u {\n" BOTH "}\nchain c {\n" BASE "drop;\njump u\n}\n}\n"},
+	{BY_POLICY,
+	 "table inet f {\nchain u {\nreturn\n" BOTH "}\nchain c {\n" BASE "drop;\njump u\n}\n}\n"},
+	{BY_POLICY,
+	 "table inet f {\nchain u { }\nchain c {\n" BASE "drop;\ngoto u\n" BOTH "}\n}\n"},
+	{NULL, "table inet f {\nchain u { }\nchain c {\n" BASE "drop;\njump u\n" BOTH "}\n}\n"},
+	{BY_RULE, "table inet f {\nchain u {\ndrop\n}\nchain c {\n" BASE "accept;\njump u\n}\n}\n"},
+	{NULL, "table inet f {\nchain u {\ndrop\n}\nchain c {\n" BASE
+	       "accept;\ntcp dport 1 jump u\niifname \"x\" jump u\n}\n}\n"},
+	/* Only filters at hook forward are asked. */
+	{NULL,
+	 "table inet f {\nchain c {\ntype filter hook input priority 0; policy drop;\n}\n}\n"},
+	{NULL, "table bridge f {\nchain c {\n" BASE "drop;\n}\n}\n"},
+	{"chain c of table ip6 f (policy drop)", "table ip6 f {\nchain c {\n" BASE "drop;\n}\n}\n"},
+};
+
+static void what_drops_is_named_and_nothing_else(void **state)
+{
+	if (!has_netfilter)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct firewall_blocker blocker = {};
+		int r;
+
+		netfilter_load(rows[i].rules);
+		r = firewall_find_blocker("ve-m", true, &blocker);
+		if (r != (rows[i].what != NULL) || !streq_null(blocker.what, rows[i].what))
+			fail_msg("row %zu: %d, \"%s\" for:\n%s", i, r, blocker.what ?: "",
+				 rows[i].rules);
+		firewall_blocker_done(&blocker);
+	}
+}
+
+/* An administrator who lets machines call, and no more, has done all that one without ports needs.
+ */
+static void ports_are_asked_for_where_there_are_any(void **state)
+{
+	struct firewall_blocker blocker = {};
+
+	if (!has_netfilter)
+		skip();
+	netfilter_load(
+		CHAIN("drop", "ct state established,related accept\niifname \"ve-*\" accept"));
+	assert_int_equal(firewall_find_blocker("ve-m", false, &blocker), 0);
+	assert_int_equal(firewall_find_blocker("ve-m", true, &blocker), 1);
+	firewall_blocker_done(&blocker);
+}
+
+static void the_command_mends_it(void **state)
+{
+	if (!has_netfilter)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct firewall_blocker blocker = {};
+
+		netfilter_load(rows[i].rules);
+		if (!rows[i].what)
+			continue;
+		assert_int_equal(firewall_find_blocker("ve-m", true, &blocker), 1);
+		assert_int_equal(system(blocker.mend), 0);
+		firewall_blocker_done(&blocker);
+		assert_int_equal(firewall_find_blocker("ve-m", true, &blocker), 0);
+	}
+}
+
+static void a_loop_of_rules_ends(void **state)
+{
+	autobuf struct buf rules = {};
+	char *text;
+
+	if (!has_netfilter)
+		skip();
+	/* Two jumps in each of 15 chains: a way for every subset. */
+	buf_add_str(&rules, "table inet f {\nchain c15 { }\n");
+	for (int i = 14; i >= 1; i--)
+		buf_printf(&rules, "chain c%d {\njump c%d\njump c%d\n}\n", i, i + 1, i + 1);
+	buf_add_str(&rules, "chain c {\n" BASE "drop;\njump c1\njump c1\n}\n}\n");
+	assert_int_equal(buf_take(&rules, &text), 0);
+	netfilter_load(text);
+	free(text);
+	{
+		struct firewall_blocker blocker = {};
+
+		assert_in_range(firewall_find_blocker("ve-m", true, &blocker), 0, 1);
+		firewall_blocker_done(&blocker);
+	}
+}
+
+/* Half a ruleset would call blocked what is not, or the other way round. */
+static void rules_that_changed_meanwhile_are_read_again(void **state)
+{
+	autoruleset struct firewall_ruleset ruleset = {};
+	int ends[2];
+
+	fake_netlink_open(ends);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, NLM_F_DUMP_INTR, 0);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, NLM_F_DUMP_INTR, 0);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, 0, 0);
+	assert_int_equal(firewall_ruleset_load(ends[0], &ruleset), 0);
+	assert_int_equal(ruleset.chain_count, 1);
+	assert_int_equal(fake_netlink_questions(ends[1]), 3);
+	for (int i = 0; i < 100; i++)
+		fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, NLM_F_DUMP_INTR, 0);
+	assert_int_equal(firewall_ruleset_load(ends[0], &ruleset), -EINTR);
+	fake_netlink_close(ends);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_drops_is_named_and_nothing_else),
+		cmocka_unit_test(ports_are_asked_for_where_there_are_any),
+		cmocka_unit_test(the_command_mends_it),
+		cmocka_unit_test(a_loop_of_rules_ends),
+		cmocka_unit_test(rules_that_changed_meanwhile_are_read_again),
+	};
+
+	has_netfilter = netfilter_enter();
+	return cmocka_run_group_tests_name("firewall walk", tests, NULL, NULL);
+}
