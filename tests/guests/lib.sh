@@ -5,6 +5,8 @@
 # folder as $1. Must never name a mirror: the one of the machine's own apt is used.
 set -euo pipefail
 export LC_ALL=C
+# mmdebstrap runs python3 for each package: a version manager's wrapper in front of it takes longer than the package.
+export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 
 guest_password=redd
 
