@@ -75,7 +75,8 @@ enum plan_op_kind {
 	SLOT(NIX_ROOTS, "nix-roots")                                                               \
 	SLOT(SOURCE, "source") /* first of the bind sources: SOURCE + n */
 
-#define PLAN_SLOT_SOURCES_MAX 64
+/* Two for each of a machine's mounts, as many as spec/spec.h allows: see host/mounts.c. */
+#define PLAN_SLOT_SOURCES_MAX 128
 
 enum plan_slot {
 #define SLOT(id, name) PLAN_SLOT_##id,
