@@ -306,11 +306,6 @@ int child_op_BOUNDING(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(syscall(SYS_capset, &header, data));
 }
 
-int child_op_NO_NEW_PRIVS(struct child_context *context, const struct plan_op *op)
-{
-	return (int)SYS_RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-}
-
 int child_op_SCOPE(struct child_context *context, const struct plan_op *op)
 {
 	return sys_landlock_scope_abstract_sockets();

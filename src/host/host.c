@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "host/host.h"
-#include "host/store.h"
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
@@ -192,23 +191,8 @@ void host_clean_leftovers(uint64_t deadline_us)
 
 void host_facts_done(struct host_facts *facts)
 {
-	(void)strv_free(facts->init_candidates);
-	free(facts->init);
-	free(facts->user_name);
-	free(facts->user_groups);
-	free(facts->user_home);
-	free(facts->user_shell);
-	free(facts->seccomp);
-	free(facts->term);
-	free(facts->host_os_release);
-	os_release_done(&facts->host_os);
-	free(facts->mount_is_file);
-	free(facts->image_os);
-	free(facts->scratch_name);
-	free(facts->resolv_run_path);
-	free(facts->resolv_text);
-	free(facts->network.link_alias);
-	free(facts->store_system);
-	store_paths_free(facts->store_paths, facts->store_path_count);
+	for (size_t i = 0; i < host_module_count; i++)
+		if (host_modules[i]->done)
+			host_modules[i]->done(facts);
 	*facts = (struct host_facts){};
 }

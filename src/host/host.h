@@ -7,6 +7,7 @@
  *   plan     adds operations; pure: reads the spec and the facts, nothing else
  *   attach   runs in the middle of the plan (op `host`)
  *   undo     gives back what prepare and attach took; called in reverse order, also half-way
+ *   done     frees the memory of the subject's facts
  *   clean    removes what supervisors that were killed could not give back
  *
  * The order of the rows is the order of the operations within each stage. Loud: a failing prepare
@@ -186,6 +187,7 @@ struct host_module {
 	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
 	int (*attach)(struct host *host);
 	void (*undo)(struct host *host);
+	void (*done)(struct host_facts *facts);
 	/* Takes away what crashed supervisors left of it; what takes time, until the deadline. */
 	void (*clean)(uint64_t deadline_us);
 };

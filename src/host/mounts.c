@@ -205,8 +205,14 @@ static void mounts_plan(const struct spec *spec, const struct host_facts *facts,
 	}
 }
 
+static void mounts_done(struct host_facts *facts)
+{
+	free(facts->mount_is_file);
+}
+
 const struct host_module host_module_mounts = {
 	.name = "mounts",
 	.prepare = mounts_prepare,
 	.plan = mounts_plan,
+	.done = mounts_done,
 };

@@ -108,8 +108,14 @@ static void process_plan(const struct spec *spec, const struct host_facts *facts
 	}
 }
 
+static void process_done(struct host_facts *facts)
+{
+	free(facts->seccomp);
+}
+
 const struct host_module host_module_process = {
 	.name = "process",
 	.prepare = process_prepare,
 	.plan = process_plan,
+	.done = process_done,
 };

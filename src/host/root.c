@@ -216,10 +216,16 @@ static void root_undo(struct host *host)
 				    host->spec->machine);
 }
 
+static void root_done(struct host_facts *facts)
+{
+	free(facts->scratch_name);
+}
+
 const struct host_module host_module_root = {
 	.name = "root",
 	.prepare = root_prepare,
 	.plan = root_plan,
 	.undo = root_undo,
 	.clean = scratch_clean,
+	.done = root_done,
 };

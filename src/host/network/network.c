@@ -406,6 +406,11 @@ static void network_clean(uint64_t deadline_us)
 	firewall_clean_others(is_alive);
 }
 
+static void network_done(struct host_facts *facts)
+{
+	free(facts->network.link_alias);
+}
+
 const struct host_module host_module_network = {
 	.name = "network",
 	.begin = network_begin,
@@ -414,4 +419,5 @@ const struct host_module host_module_network = {
 	.attach = network_attach,
 	.undo = network_undo,
 	.clean = network_clean,
+	.done = network_done,
 };

@@ -415,8 +415,15 @@ static void resolv_plan(const struct spec *spec, const struct host_facts *facts,
 		plans[spec->resolv_conf_how](spec, facts, plan);
 }
 
+static void resolv_done(struct host_facts *facts)
+{
+	free(facts->resolv_run_path);
+	free(facts->resolv_text);
+}
+
 const struct host_module host_module_resolv = {
 	.name = "resolv",
 	.prepare = resolv_prepare,
 	.plan = resolv_plan,
+	.done = resolv_done,
 };
