@@ -62,8 +62,8 @@ struct child_context {
 	int (*watch_inner)(struct child_context *context, pid_t inner);
 	/* Supervisor only: the op `host`. */
 	int (*run_host)(struct child_context *context, const char *module);
-	/* Supervisor only: tells that a wish has failed. */
-	void (*tell_wish)(struct child_context *context, const struct plan_op *op, int error);
+	/* Supervisor only: warns that an op with may_fail has failed. */
+	void (*warn_failed)(struct child_context *context, const struct plan_op *op, int error);
 	void *userdata;
 };
 

@@ -127,10 +127,10 @@ static int run_stage(struct child_context *context, enum plan_stage stage)
 		r = child_run_op(context, op);
 		if (r >= 0 || can_do_without(op, r))
 			continue;
-		if (!op->is_wish)
+		if (!op->may_fail)
 			return r;
 		(void)take_identity(context, 0, 0);
-		context->tell_wish(context, op, r);
+		context->warn_failed(context, op, r);
 	}
 	return 0;
 }

@@ -102,7 +102,7 @@ struct plan_op {
 	enum plan_stage stage;
 	bool is_optional;   /* -ENOENT, and a file system the kernel lacks or forbids, are no errors
 			     */
-	bool is_wish;	    /* a failure is told and passed over; in the supervisor's stages only */
+	bool may_fail;	    /* a failure is warned about and passed over; in the supervisor only */
 	enum plan_slot in;  /* what is worked on */
 	enum plan_slot at;  /* the directory or mount that `path` is resolved in */
 	enum plan_slot out; /* receives a new descriptor */

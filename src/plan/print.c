@@ -101,8 +101,8 @@ void plan_print_op(const struct plan_op *op, FILE *out)
 	print_slot(out, "out", op->out);
 	if (op->is_optional)
 		fprintf(out, " optional");
-	if (op->is_wish)
-		fprintf(out, " wish");
+	if (op->may_fail)
+		fprintf(out, " may-fail");
 }
 
 void plan_print(const struct plan *plan, FILE *out)

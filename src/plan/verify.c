@@ -133,7 +133,7 @@ static const char *check_order(const struct progress *done, const struct plan_op
 		return "a file system is made read-only where its mount is meant";
 	if (done->has_pivoted && op_mounts(op))
 		return "a mount is made after the pivot";
-	if (op->is_wish && op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_OPEN)
+	if (op->may_fail && op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_OPEN)
 		return "an op of a child may fail";
 	if (op->kind == PLAN_OP_BOUNDING && !done->has_pivoted)
 		return "capabilities are dropped before the pivot";

@@ -96,7 +96,7 @@ static int run_host(struct child_context *context, const char *module)
 	return r;
 }
 
-static void tell_wish(struct child_context *context, const struct plan_op *op, int error)
+static void warn_failed(struct child_context *context, const struct plan_op *op, int error)
 {
 	log_warning_errno(error, "machine %s starts without it: %s of %s",
 			  supervisor_of(context)->spec->machine, plan_op_name(op->kind), op->path);
@@ -321,7 +321,7 @@ static int begin(struct supervisor *s)
 		.end_holder = end_holder,
 		.watch_inner = watch_inner,
 		.run_host = run_host,
-		.tell_wish = tell_wish,
+		.warn_failed = warn_failed,
 		.userdata = s,
 	};
 	r = host_begin(&s->host);

@@ -109,7 +109,7 @@ static const struct broken {
 	{"nothing is executed", DROP, AT_EXEC},
 	{"behind exec", INSERT, AT_COUNT, .op = {PLAN_OP_EXEC, INNER}},
 	{"behind exec", MOVE, AT_SETUSER, AT_COUNT},
-	{"of a child may fail", INSERT, AT_BOUNDING, .op = {PLAN_OP_CHDIR, INNER, .is_wish = true}},
+	{"of a child may fail", INSERT, AT_BOUNDING, .op = {PLAN_OP_CHDIR, INNER, .may_fail = true}},
 	{"before the pivot", DROP, AT_PIVOT},
 	{"before the pivot", MOVE, AT_BOUNDING, AT_PIVOT},
 	{"before the bounding set is cut", DROP, AT_BOUNDING},
