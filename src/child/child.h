@@ -2,7 +2,7 @@
 /*
  * The interpreter of plans, and the four children it runs in.
  *
- * The supervisor interprets BEGIN, OPEN, SETUP and BESIDE itself. BEGIN makes the holder, which
+ * The supervisor interprets BEGIN, OPEN and SETUP itself. BEGIN makes the holder, which
  * interprets HOLDER as soon as its users are mapped, beside all that the supervisor prepares, and
  * stays until PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
  * the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a
@@ -58,7 +58,7 @@ struct child_context {
 	/* Supervisor only: the ops `await` and `end-holder`. */
 	int (*await_holder)(struct child_context *context, enum plan_slot cgroupns);
 	int (*end_holder)(struct child_context *context);
-	/* Supervisor only: PID 1 exists, and waits for its permit before it executes. */
+	/* Supervisor only: PID 1 exists, and waits until the mounts are complete. */
 	int (*watch_inner)(struct child_context *context, pid_t inner);
 	/* Supervisor only: the op `host`. */
 	int (*run_host)(struct child_context *context, const char *module);

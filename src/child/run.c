@@ -468,16 +468,6 @@ int child_op_END_HOLDER(struct child_context *context, const struct plan_op *op)
 	return context->end_holder(context);
 }
 
-int child_op_PERMIT(struct child_context *context, const struct plan_op *op)
-{
-	return tell_child(context->supervisor_sync);
-}
-
-int child_op_AWAIT_PERMIT(struct child_context *context, const struct plan_op *op)
-{
-	return hear_supervisor(context);
-}
-
 int child_op_HOST(struct child_context *context, const struct plan_op *op)
 {
 	return context->run_host(context, op->path);

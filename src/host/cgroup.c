@@ -184,8 +184,8 @@ static int make_leaf(struct host *host)
 }
 
 /*
- * Takes the time of all mounts together where no other filter is there: the kernel rewrites its own
- * code for the first. So it is done beside PID 1, see cgroup_attach().
+ * The first such filter of a host takes as long as all mounts together: the kernel rewrites its own
+ * code. So the plan has it while the holder makes the namespaces.
  */
 static int filter_devices(struct host *host)
 {
@@ -285,6 +285,13 @@ static int cgroup_prepare(struct host *host)
 		     : 0;
 }
 
+static void cgroup_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
+{
+	if (facts->has_bpf_devices && !facts->has_v1_devices)
+		PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = PLAN_STAGE_SETUP, .path = "cgroup",
+			 .data = "device filter");
+}
+
 static int join_v1_devices(int root_fd, void *userdata)
 {
 	const struct host *host = userdata;
@@ -368,6 +375,7 @@ const struct host_module host_module_cgroup = {
 	.name = "cgroup",
 	.begin = cgroup_begin,
 	.prepare = cgroup_prepare,
+	.plan = cgroup_plan,
 	.attach = cgroup_attach,
 	.undo = cgroup_undo,
 };

@@ -76,19 +76,24 @@ int host_prepare(struct host *host)
 	return 0;
 }
 
-/* Whatever the subjects put in place: PID 1 gets it when the last of it stands. */
-static void plan_handing_over(struct plan *plan)
+/* PID 1 is made, and told to go on when everything that the subjects put in place stands. */
+static void plan_handing_over(const struct host_facts *facts, struct plan *plan)
 {
 	const enum plan_stage setup = PLAN_STAGE_SETUP;
 
 	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_OUTER, .stage = setup, .out = PLAN_SLOT_LEADER);
 	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_VIEWS, .stage = setup, .in = PLAN_SLOT_LEADER);
+	/* The v1 controller filters only processes that were moved into its cgroup. */
+	if (facts->has_v1_devices)
+		PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = setup, .path = "cgroup",
+			 .data = "v1 device filter");
+	/* Its init may take over the cgroup that the holder is in. */
+	PLAN_ADD(plan, .kind = PLAN_OP_END_HOLDER, .stage = setup);
 	PLAN_ADD(plan, .kind = PLAN_OP_HAND_OVER, .stage = setup);
 }
 
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret)
 {
-	const enum plan_stage beside = PLAN_STAGE_BESIDE;
 	autoplan struct plan plan = {};
 	const char *why;
 	int r;
@@ -96,14 +101,7 @@ int host_plan(const struct spec *spec, const struct host_facts *facts, struct pl
 	for (size_t i = 0; i < host_module_count; i++)
 		if (host_modules[i]->plan)
 			host_modules[i]->plan(spec, facts, &plan);
-	plan_handing_over(&plan);
-	/* What guards PID 1 from its exec on only is put up while it makes its own mounts. */
-	if (facts->has_bpf_devices || facts->has_v1_devices)
-		PLAN_ADD(&plan, .kind = PLAN_OP_HOST, .stage = beside, .path = "cgroup",
-			 .data = facts->has_v1_devices ? "v1 device filter" : "device filter");
-	/* Its init may want the cgroup for itself. */
-	PLAN_ADD(&plan, .kind = PLAN_OP_END_HOLDER, .stage = beside);
-	PLAN_ADD(&plan, .kind = PLAN_OP_PERMIT, .stage = beside);
+	plan_handing_over(facts, &plan);
 	plan_finish(&plan);
 	if (plan.error < 0)
 		return log_oom();

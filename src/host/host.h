@@ -86,8 +86,7 @@ struct host_facts {
 	bool has_tun;
 	bool has_fuse;
 	bool has_cgroup;
-	bool has_bpf_devices; /* the device filter is a program on the cgroup, attached behind the
-				 release */
+	bool has_bpf_devices; /* the device filter is a program on the cgroup */
 	bool has_v1_pids;     /* the v1 controller counts its processes: they must be put there */
 	bool has_v1_devices;  /* the device filter is the v1 controller: the children must be put
 				 there */

@@ -21,7 +21,6 @@ enum plan_stage {
 	PLAN_STAGE_SETUP,  /* supervisor, in its own */
 	PLAN_STAGE_OUTER,  /* outer child, while the supervisor waits */
 	PLAN_STAGE_VIEWS,  /* a child in the machine's namespaces, while the supervisor waits */
-	PLAN_STAGE_BESIDE, /* supervisor, while PID 1 makes its mounts */
 	PLAN_STAGE_INNER,  /* PID 1 of the machine */
 	PLAN_STAGE_COUNT,
 };

@@ -25,7 +25,6 @@ static const char *const stage_titles[PLAN_STAGE_COUNT] = {
 	[PLAN_STAGE_SETUP] = "supervisor, in its own mount namespace:",
 	[PLAN_STAGE_OUTER] = "outer child, beside the supervisor:",
 	[PLAN_STAGE_VIEWS] = "child in the machine's namespaces, with the host's privilege:",
-	[PLAN_STAGE_BESIDE] = "supervisor, beside PID 1:",
 	[PLAN_STAGE_INNER] = "PID 1 of the machine:",
 };
 

@@ -116,8 +116,6 @@ static int set_up(struct supervisor *s)
 
 	if (r >= 0)
 		r = child_run_stage(&s->context, PLAN_STAGE_SETUP);
-	if (r >= 0)
-		r = child_run_stage(&s->context, PLAN_STAGE_BESIDE);
 	(void)umask(mask);
 	/* A child was killed before it could report. */
 	if (s->start_error == 0 && (r == -ECANCELED || r == -ESRCH))
