@@ -228,7 +228,8 @@ static void __attribute__((noreturn)) be_holder(struct child_context *context)
 	/* The supervisor's death must end the children also before PID 1 exists. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)close(context->holder_sync);
-	context->slots[PLAN_SLOT_SYNC] = context->slots[PLAN_SLOT_HOLDER_SYNC];
+	(void)close(context->supervisor_sync);
+	child_set_slot(context, PLAN_SLOT_SYNC, context->slots[PLAN_SLOT_HOLDER_SYNC]);
 	/* What the kernel makes in new namespaces belongs to their root, if there is one already.
 	 */
 	r = hear_supervisor(context);
