@@ -2,9 +2,9 @@
 /*
  * The interpreter of plans, and the four children it runs in.
  *
- * The supervisor interprets BEGIN, OPEN, SETUP and BESIDE itself. BEGIN makes the holder, which
- * interprets HOLDER as soon as its users are mapped, beside all that the supervisor prepares, and
- * stays until PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
+ * The supervisor interprets OPEN and SETUP itself. clone-holder in OPEN makes the holder, which
+ * interprets HOLDER as soon as its users are mapped, in parallel to the supervisor, and stays until
+ * PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
  * the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a
  * child of the supervisor (CLONE_PARENT) and ends. clone-views makes another such child, which
  * interprets VIEWS: in the supervisor's mount namespace, but in PID 1's others, it mounts what
@@ -58,12 +58,12 @@ struct child_context {
 	/* Supervisor only: the ops `await` and `end-holder`. */
 	int (*await_holder)(struct child_context *context, enum plan_slot cgroupns);
 	int (*end_holder)(struct child_context *context);
-	/* Supervisor only: PID 1 exists, and waits for its permit before it executes. */
+	/* Supervisor only: PID 1 exists, and waits until the mounts are complete. */
 	int (*watch_inner)(struct child_context *context, pid_t inner);
 	/* Supervisor only: the op `host`. */
 	int (*run_host)(struct child_context *context, const char *module);
-	/* Supervisor only: tells that a wish has failed. */
-	void (*tell_wish)(struct child_context *context, const struct plan_op *op, int error);
+	/* Supervisor only: warns that an op with may_fail has failed. */
+	void (*warn_failed)(struct child_context *context, const struct plan_op *op, int error);
 	void *userdata;
 };
 

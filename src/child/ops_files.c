@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The file ops: mount points, and the content of file systems that the plan made. Supervisor only,
- * before PID 1 exists. The interpreter has taken the owner's identity, and there is no umask.
+ * The file ops: mount points, and the content of file systems that the plan made. They run in the
+ * supervisor, before PID 1 exists, with the owner's identity and no umask. Must never follow a link
+ * out of the tree.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -16,10 +17,10 @@
 #include "lib/macro.h"
 #include "lib/path.h"
 
-/* openat2() gives up on ".." when anything on the system is renamed meanwhile: once more, then. */
+/* openat2() gives up on ".." if anything on the system is renamed meanwhile, so try again. */
 #define RESOLVE_RETRIES 128
 
-/* A link as /proc, /sys or /dev could lead our own set-up astray: refused (CVE-2019-19921). */
+/* A link in place of /proc, /sys or /dev would redirect our own mounts (CVE-2019-19921). */
 static int refuse_link(int root, const char *path)
 {
 	struct stat st;
@@ -30,10 +31,10 @@ static int refuse_link(int root, const char *path)
 }
 
 /*
- * What makes something in the tree, links of the guest's on the way and all. The tree's own mount
- * is the guest's. Everything else that is mounted there may be a folder of the host's, to which a
- * link of the guest's leads: over a mount, only what root of the guest may do itself is done (P14).
- * To attach a mount on what is there already needs no such care: nobody but the guest sees it.
+ * Makes something in the tree, following the guest's links. The mount of the tree itself belongs to
+ * the guest. Any other mount in it may be a folder of the host, and a link of the guest may lead
+ * there, so across a mount only what the guest's root may do itself is done (P14). Attaching a
+ * mount on something that exists needs no such care: only the guest sees it.
  */
 static int make(struct child_context *context, const struct plan_op *op, child_make_fn fn)
 {
@@ -66,7 +67,7 @@ static bool dir_exists(struct child_context *context, const struct plan_op *op)
 
 int child_op_MKDIR(struct child_context *context, const struct plan_op *op)
 {
-	/* Most images have it. */
+	/* Most images have the directory. */
 	return dir_exists(context, op) ? 0 : make(context, op, make_dir);
 }
 
@@ -91,8 +92,8 @@ int child_op_MKFILE(struct child_context *context, const struct plan_op *op)
 }
 
 /*
- * The ops below name a file in a directory of a file system that only we have written to; the proof
- * of the plan sees to that.
+ * The ops below use paths in a file system that only the plan has written to: plan_verify() proves
+ * that.
  */
 
 int child_op_NEW_DIR(struct child_context *context, const struct plan_op *op)
@@ -111,19 +112,19 @@ int child_op_SYMLINK(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(symlinkat(op->data, context->slots[op->at], op->path));
 }
 
-/* Beside it first, then renamed: a link that is replaced never leads nowhere. */
+/* Makes a new link and renames it, so that the name exists at any time. */
 static int replace_link(int dir, const char *name, const char *target)
 {
-	static const char beside[] = ".redd-new-link";
+	static const char temporary[] = ".redd-new-link";
 	char old[PATH_MAX];
 	ssize_t n = readlinkat(dir, name, old, sizeof(old));
 
 	if (n == (ssize_t)strlen(target) && memcmp(old, target, (size_t)n) == 0)
 		return 0;
-	(void)unlinkat(dir, beside, 0);
-	if (symlinkat(target, dir, beside) < 0)
+	(void)unlinkat(dir, temporary, 0);
+	if (symlinkat(target, dir, temporary) < 0)
 		return -errno;
-	return (int)SYS_RESULT(renameat(dir, beside, dir, name));
+	return (int)SYS_RESULT(renameat(dir, temporary, dir, name));
 }
 
 static int make_link(struct child_context *context, const struct plan_op *op,
@@ -148,8 +149,8 @@ int child_op_WRITE(struct child_context *context, const struct plan_op *op)
 }
 
 /*
- * The ops below work on one name in a directory of the image, on the image's own mount: what is
- * mounted over a part of it belongs to somebody else. No link is followed at the name itself.
+ * The ops below work on one name in a directory of the image. They stay on the image's own mount,
+ * since other mounts belong to somebody else, and follow no link at the name itself.
  */
 
 static int open_parent(struct child_context *context, const struct plan_op *op, const char **ret)
@@ -171,7 +172,7 @@ static int open_parent(struct child_context *context, const struct plan_op *op, 
 	return fd;
 }
 
-/* A directory only when it is empty. */
+/* Removes a directory only if it is empty. */
 static int remove_name(int dir, const char *name)
 {
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
@@ -181,7 +182,7 @@ static int remove_name(int dir, const char *name)
 	return -errno;
 }
 
-/* Written beside it and renamed: another link to the old file keeps the old content. */
+/* Writes a new file and renames it: another hard link to the old one keeps its content. */
 static int replace_file(int dir, const char *name, const struct plan_op *op)
 {
 	static const char temporary[] = ".redd-new-file";
@@ -194,7 +195,7 @@ static int replace_file(int dir, const char *name, const struct plan_op *op)
 	if (fd < 0)
 		return -errno;
 	r = io_write_all(fd, op->data, strlen(op->data));
-	/* Elsewhere than in a set-up there may be a umask. */
+	/* The mode again, since a caller outside of a start may have a umask. */
 	if (r >= 0 && (fchmod(fd, op->mode) < 0 || renameat(dir, temporary, dir, name) < 0))
 		r = -errno;
 	if (r < 0)
@@ -228,7 +229,7 @@ static int put_file(int dir, const char *name, const struct plan_op *op)
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? replace_file(dir, name, op) : -errno;
-	/* An image that has it already is not written to. */
+	/* Don't write to an image that has the content already. */
 	if (S_ISREG(st.st_mode) && has_content(dir, name, &st, op->data))
 		return 0;
 	if (S_ISLNK(st.st_mode) && !replaces)

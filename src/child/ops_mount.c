@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The mount ops. Runs in the supervisor and in PID 1 before exec; system calls only. No path of the
- * image is ever resolved by name alone: always inside a slot's descriptor, links as if that were
- * "/", magic links refused (P01-P06).
+ * The mount ops. They run in the supervisor and in PID 1 before exec; system calls only. Must never
+ * resolve a path of the image by name alone: always inside a slot's descriptor, with links resolved
+ * as if that were "/", and magic links refused (P01-P06).
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -15,7 +15,7 @@
 #include "kernel/sys.h"
 #include "lib/cleanup.h"
 
-/* openat2() gives up on ".." when anything on the system is renamed meanwhile: once more, then. */
+/* openat2() gives up on ".." if anything on the system is renamed meanwhile, so try again. */
 #define RESOLVE_RETRIES 128
 
 int child_open_in_root(struct child_context *context, const struct plan_op *op, int flags)
@@ -37,8 +37,8 @@ static int store_fd(struct child_context *context, const struct plan_op *op, int
 }
 
 /*
- * A copy of a shared mount (hosts with systemd share "/") is its peer: what is mounted in the copy
- * would show up in the host's own tree, and stay.
+ * A copy of a shared mount (hosts with systemd share "/") is a peer of it: a mount in the copy
+ * would appear in the host's tree too, and stay there.
  */
 static int leave_peers(int tree, uint64_t recursive)
 {
@@ -65,7 +65,7 @@ int child_op_OPEN_TREE(struct child_context *context, const struct plan_op *op)
 	return store_fd(context, op, tree);
 }
 
-/* Hands "key=value,flag" to fsconfig() piece by piece; a value may not hold a comma. */
+/* Passes "key=value,flag" to fsconfig() one by one; a value must not contain a comma. */
 static int configure(int fs, const char *options)
 {
 	char key[256];
@@ -121,7 +121,7 @@ int child_op_NEW_FS(struct child_context *context, const struct plan_op *op)
 	return store_fd(context, op, make_fs(op));
 }
 
-/* "/proc/self/fd/N": how a descriptor is given to an interface that only takes paths. */
+/* "/proc/self/fd/N", for interfaces that only take paths. */
 static void format_fd_path(char path[32], int fd)
 {
 	static const char prefix[] = "/proc/self/fd/";
@@ -138,7 +138,7 @@ static void format_fd_path(char path[32], int fd)
 	*path = '\0';
 }
 
-/* Two layers, both attached, and nothing to write to. */
+/* Two attached lower layers, and no upper one: read-only. */
 static int configure_view(struct child_context *context, const struct plan_op *op, int fs)
 {
 	char layers[64 + 1];
@@ -191,10 +191,10 @@ int child_op_OVERLAY(struct child_context *context, const struct plan_op *op)
 }
 
 /*
- * The root of the file system that was just mounted on `covered`. Its path may lead elsewhere by
- * now, since an image's link can lead back to the tree's own root, on which the mount lies: what is
- * on a directory is its own ".." where it is the root. Nothing but a new file system will do, since
- * files are made in it by their paths.
+ * The root of the file system that was just mounted on `covered`. Looking its path up again could
+ * lead elsewhere: if a link in the image leads back to the root of the tree, the mount covers that
+ * root. Taken as the root, a covered directory's ".." is what covers it. The result must be a new
+ * file system, since later ops make files in it by their paths.
  */
 static int open_mounted(int covered)
 {
@@ -213,9 +213,9 @@ static int open_mounted(int covered)
 }
 
 /*
- * With one call what fsopen() and its kin need ten for, each of them short, all of them together a
- * part of a start. The target is the working directory, since it is known by descriptor. Not for
- * what is to be read-only: here that is the file system's, not the mount's.
+ * One mount(2) instead of ten calls of fsopen() and the like, which take a noticeable part of a
+ * start. The target is only known by descriptor, so it becomes the working directory. Not for
+ * read-only mounts: mount(2) would make the file system itself read-only.
  */
 int child_op_MOUNT_FS(struct child_context *context, const struct plan_op *op)
 {
@@ -261,13 +261,13 @@ int child_op_ATTACH(struct child_context *context, const struct plan_op *op)
 
 int child_op_ATTACH_HOST(struct child_context *context, const struct plan_op *op)
 {
-	/* Our own directory, which nobody else may write: a plain path is safe. */
+	/* Only we can write to this directory of ours, so a plain path is safe. */
 	return sys_move_mount(context->slots[op->in], "", context->slots[op->at], op->path,
 			      MOVE_MOUNT_F_EMPTY_PATH);
 }
 
 /*
- * No link is followed: until the pivot one that is absolute leads into the host's tree (P05,
+ * Follows no link: before the pivot an absolute one leads into the host's tree (P05,
  * CVE-2025-31133).
  */
 static int open_own_node(int dir, const char *name, uint64_t resolve)
@@ -277,8 +277,8 @@ static int open_own_node(int dir, const char *name, uint64_t resolve)
 }
 
 /*
- * Puts the copied mount `tree`, which it closes, on the node `name` of a procfs that we have just
- * made: no name of one part can lead through a link there, and the last part never does.
+ * Attaches the copied mount `tree`, and closes it, on the node `name` of a procfs that we have just
+ * made. A name without a slash can't lead through a link there, and a final link isn't followed.
  */
 static int cover(int tree, int dir, const char *name, bool read_only)
 {
@@ -329,15 +329,15 @@ int child_op_OPEN_NODE(struct child_context *context, const struct plan_op *op)
 	int node = open_own_node(context->slots[op->at], op->path, RESOLVE_NO_XDEV);
 
 	/*
-	 * A person's own mount can lie on /run/host, by way of a link in the image: then the node
-	 * isn't ours.
+	 * A mount that a person asked for may cover /run/host, by way of a link in the image. Then
+	 * the node isn't ours.
 	 */
 	return store_fd(context, op, node == -ENOENT ? -EXDEV : node);
 }
 
 int child_op_MASK(struct child_context *context, const struct plan_op *op)
 {
-	/* First: to take down a copy that finds no place costs an RCU grace period. */
+	/* Open the target first: dropping an unused copy would cost an RCU grace period. */
 	autoclose int target = open_own_node(context->slots[op->at], op->path, 0);
 	int tree;
 
@@ -358,9 +358,9 @@ int child_op_PROPAGATE(struct child_context *context, const struct plan_op *op)
 int child_op_REBASE(struct child_context *context, const struct plan_op *op)
 {
 	/*
-	 * Copied from a mount namespace of the host, all mounts here are locked, and a locked mount
-	 * can't become the root. A copy of the tree on top of itself can; what is beneath stays
-	 * locked together with its flags, so that the guest can neither uncover nor remount it.
+	 * All mounts here are locked, since they were copied from a mount namespace of the host,
+	 * and a locked mount can't become the root. A copy of the tree, attached on the tree, can.
+	 * What it covers stays locked with its flags: the guest can neither uncover nor remount it.
 	 */
 	int tree = sys_open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	int r;
@@ -382,7 +382,7 @@ int child_op_PIVOT(struct child_context *context, const struct plan_op *op)
 
 	if (r >= 0)
 		r = sys_pivot_root(".", ".");
-	/* The old root is now stacked on the new one, and "." is the old. */
+	/* The old root now lies on top of the new one, and "." is the old one. */
 	if (r >= 0)
 		r = (int)SYS_RESULT(umount2(".", MNT_DETACH));
 	if (r >= 0)
@@ -414,7 +414,7 @@ int child_op_OPEN_PTY(struct child_context *context, const struct plan_op *op)
 
 int child_op_CONSOLE(struct child_context *context, const struct plan_op *op)
 {
-	/* The first pty of a devpts that we made a moment ago is number 0. */
+	/* The first pty of a new devpts is number 0. */
 	int tree = sys_open_tree(context->slots[op->in], "0", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	int target;
 	int r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ops that shape the process itself, down to exec. Runs in the children; system calls only.
- * Only loses privilege.
+ * The ops that change the process itself, up to exec. They run in the children; system calls only.
+ * Must never gain privilege.
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -29,7 +29,7 @@ int child_op_UNSHARE(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(unshare((int)op->flags));
 }
 
-/* Of a thread that moves itself the kernel needs no lock that all forks of the host wait for. */
+/* A thread that moves itself ("0") needs no lock that would make all forks of the host wait. */
 int child_op_JOIN_TASKS(struct child_context *context, const struct plan_op *op)
 {
 	return (int)SYS_RESULT(write(context->slots[op->in], "0", 1));
@@ -80,7 +80,7 @@ int child_op_LOOPBACK(struct child_context *context, const struct plan_op *op)
 	return r;
 }
 
-/* The libc functions would take locks and talk to other threads: there are none. */
+/* Raw calls: the libc functions take locks and signal other threads, of which there are none. */
 static int set_ids(uint32_t uid, uint32_t gid, const gid_t *groups, size_t count)
 {
 	int r = (int)SYS_RESULT(syscall(SYS_setgroups, count, groups));
@@ -112,7 +112,8 @@ int child_op_PDEATHSIG(struct child_context *context, const struct plan_op *op)
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
-	/* A supervisor that died before that sends no signal: its end of the socket is gone. */
+	/* No signal comes from a supervisor that has died already; but its socket is closed then.
+	 */
 	if (peer.fd >= 0 && poll(&peer, 1, 0) > 0 && (peer.revents & POLLHUP))
 		_exit(1);
 	return 0;
@@ -122,7 +123,7 @@ int child_op_SETUSER(struct child_context *context, const struct plan_op *op)
 {
 	int r = set_ids(op->uid, op->gid, op->blob, op->blob_count);
 
-	/* A change of ids forgets the signal of the parent's death. */
+	/* The kernel clears the parent death signal when ids change. */
 	return r < 0 ? r : child_op_PDEATHSIG(context, op);
 }
 
@@ -182,23 +183,22 @@ int child_op_RESET(struct child_context *context, const struct plan_op *op)
 	} action = {};
 	uint64_t none = 0;
 
-	/* The raw calls: libc hides the two signals that its threads use. */
+	/* Raw calls: libc hides the two signals that its threads use. */
 	for (int signal = 1; signal <= 64; signal++)
 		(void)syscall(SYS_rt_sigaction, signal, &action, NULL, sizeof(none));
 	(void)umask(022);
-	/* Which architecture it is stays; without address randomization the caller may like to be.
-	 */
+	/* Keep the architecture. Flags like "no address randomization" are the caller's own. */
 	(void)syscall(SYS_personality, syscall(SYS_personality, 0xffffffff) & PER_MASK);
 	return (int)SYS_RESULT(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none)));
 }
 
 int child_op_CHDIR(struct child_context *context, const struct plan_op *op)
 {
-	/* The root is the guest's already. */
+	/* The root directory is the guest's by now. */
 	return sys_chdir_no_magiclinks(op->path);
 }
 
-/* Nothing but the right to signal what the machine's other users run. */
+/* Keeps CAP_KILL only, to signal processes of other users of the machine. */
 static int keep_only_kill(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -210,8 +210,8 @@ static int keep_only_kill(void)
 }
 
 /*
- * The stub stays, and a debugger inside may read it: it forgets the supervisor's memory and closes
- * everything, `barrier` last. The stack that PID 1 runs on is none of that, see clone-outer.
+ * The stub stays, and a debugger inside may read it. So it drops the supervisor's memory and closes
+ * all descriptors, `barrier` last. PID 1's stack is not part of that memory, see clone-outer.
  */
 static void __attribute__((noreturn))
 become_stub(const struct child_context *context, pid_t payload, int barrier)
@@ -230,7 +230,7 @@ become_stub(const struct child_context *context, pid_t payload, int barrier)
 	child_stub_run(payload);
 }
 
-/* End of file: there is nothing left in PID 1 that the payload must not see. */
+/* End of file means that PID 1 holds nothing any more that the payload must not see. */
 static int wait_for_stub(int barrier)
 {
 	ssize_t n;
@@ -243,7 +243,7 @@ static int wait_for_stub(int barrier)
 	return n < 0 ? -errno : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, SIGKILL));
 }
 
-/* PID 2. The child that mounted /proc had that number; who may not choose one gets the next. */
+/* Asks for PID 2, which the child that mounted /proc had; takes the next if it may not ask. */
 static pid_t clone_payload(void)
 {
 	pid_t second = 2;
@@ -306,11 +306,6 @@ int child_op_BOUNDING(struct child_context *context, const struct plan_op *op)
 	return (int)SYS_RESULT(syscall(SYS_capset, &header, data));
 }
 
-int child_op_NO_NEW_PRIVS(struct child_context *context, const struct plan_op *op)
-{
-	return (int)SYS_RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-}
-
 int child_op_SCOPE(struct child_context *context, const struct plan_op *op)
 {
 	return sys_landlock_scope_abstract_sockets();
@@ -333,7 +328,7 @@ int child_op_EXEC(struct child_context *context, const struct plan_op *op)
 	for (char *const *path = op->candidates; *path; path++) {
 		int r = (int)SYS_RESULT(execve(*path, op->argv, op->envp));
 
-		/* As a shell does: what is there but can't be run is worse than what is not. */
+		/* As a shell does, prefer the error of a file that exists but can't be run. */
 		if (r != -ENOENT && r != -ENOTDIR && (worst == -ENOENT || r != -EACCES))
 			worst = r;
 		if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)

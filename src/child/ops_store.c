@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ops for a shared Nix store. A closure has hundreds of paths, so there is one op for all.
- * Supervisor only, before PID 1 exists.
+ * The ops for a shared Nix store. A closure has hundreds of paths, so one op handles all of them.
+ * They run in the supervisor, before PID 1 exists. Must never write to the host's store.
  *
- * A mount for each path would make systemd slow, inside, at whatever it does with mounts. So they
- * are one overlay without a layer to write to: the layer in front is a tmpfs with a folder "s" that
- * is opaque, and in it an empty entry for each path, which leads to the same name in the root of
- * the layer behind, the host's store. The guest gets "s". Source: the kernel's
+ * One mount per path would slow down every operation of the guest's systemd on mounts. So all paths
+ * are one read-only overlay. Its upper layer is a tmpfs with an opaque folder "s", which holds an
+ * empty entry for each path; the entry redirects to the same name in the root of the lower layer,
+ * the host's store. The guest gets "s". Source: the kernel's
  * Documentation/filesystems/overlayfs.rst, "redirect_dir" and "Metadata only copy up".
- * Where the kernel or the store's file system can't do that, each path is bound into a tmpfs.
+ * If the kernel or the store's file system can't do that, each path is bound into a tmpfs.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -21,10 +21,10 @@
 #include "child/child.h"
 #include "kernel/sys.h"
 
-/* As all of a store. */
+/* All files of a Nix store have this time. */
 static const struct timespec store_times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
 
-/* "/NAME": absolute, so it counts from the root of the layer behind. */
+/* "/NAME": an absolute redirect starts at the root of the lower layer. */
 static int lead_to(int fd, const char *name)
 {
 	char path[NAME_MAX + 2] = "/";
@@ -44,7 +44,7 @@ static int make_view_of_file(int dir, const struct plan_store_path *path, int *r
 	if (fd < 0)
 		return -errno;
 	*ret_fd = fd;
-	/* Its attributes are here, its content is behind. */
+	/* The attributes are in this layer, the content is in the lower one. */
 	if (ftruncate(fd, (off_t)path->size_bytes) < 0 || fchmod(fd, path->mode) < 0 ||
 	    fsetxattr(fd, "trusted.overlay.metacopy", "", 0, 0) < 0)
 		return -errno;
@@ -163,10 +163,10 @@ int child_op_STORE_BINDS(struct child_context *context, const struct plan_op *op
 }
 
 /*
- * The kernel locks the flags of mounts when a mount namespace is copied for another user
- * namespace, and a copy of such a mount keeps the locks. So a process makes itself both, takes a
- * copy there, and leaves it in the table of descriptors that it shares with us. From then on not
- * even root of the initial user namespace can make them writable.
+ * When a mount namespace is copied for another user namespace the kernel locks the flags of its
+ * mounts, and copies of such a mount stay locked. So a child creates both namespaces, copies the
+ * mount there, and leaves the descriptor in the table that it shares with us. From then on not even
+ * root of the initial user namespace can make the mounts writable.
  * Source: mount_namespaces(7), "Restrictions on mount namespaces".
  */
 int child_op_LOCK_TREE(struct child_context *context, const struct plan_op *op)

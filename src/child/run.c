@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interpreter's loop and the birth of the children. Runs in the supervisor and in all of them;
- * in a child it makes system calls only.
+ * The interpreter's loop, and the ops that make children. Runs in the supervisor and in each child;
+ * in a child it must only make system calls.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -13,7 +13,7 @@
 #include "child/child.h"
 #include "kernel/sys.h"
 
-/* Of the outer child and of PID 1 until it executes: no op needs a tenth of it. */
+/* For the outer child, and for PID 1 until exec. No op needs a tenth of it. */
 #define OUTER_STACK_SIZE (64 * 1024)
 
 static const child_op_fn child_op_handlers[PLAN_OP_COUNT] = {
@@ -51,8 +51,7 @@ int child_send_report(int socket, const struct child_report *report, int fd)
 	return sent < 0 ? -errno : 0;
 }
 
-/* Behind a change of ids, which lowers capabilities: capabilities(7), "Effect of user ID changes".
- */
+/* A change of ids lowers capabilities: capabilities(7), "Effect of user ID changes". */
 static int keep_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -64,15 +63,14 @@ static int keep_capabilities(void)
 	for (int i = 0; i < 2; i++)
 		data[i].effective = data[i].permitted;
 	r = (int)SYS_RESULT(syscall(SYS_capset, &header, data));
-	/* A change of ids may let others look into the process, by sysctl fs.suid_dumpable (X03).
-	 */
+	/* A change of ids may make the process dumpable, by sysctl fs.suid_dumpable (X03). */
 	return r < 0 ? r : (int)SYS_RESULT(prctl(PR_SET_DUMPABLE, 0));
 }
 
 /*
- * A mapped mount has no room for a file of the host's root: what is made there must be made as the
- * guest's user. Taking that file system identity drops the capabilities that override permissions
- * (setfsuid(2)), which the guest's root would have: they are raised again.
+ * A mapped mount can't hold a file of the host's root, so files there are made as the guest's user.
+ * Taking that file system identity drops the capabilities that override permissions (setfsuid(2)).
+ * The guest's root would have them, so they are raised again.
  */
 static int take_identity(struct child_context *context, uint32_t uid, uint32_t gid)
 {
@@ -86,8 +84,8 @@ static int take_identity(struct child_context *context, uint32_t uid, uint32_t g
 }
 
 /*
- * The file ops make what belongs to their owner. To attach a mount is the same for all, and so is
- * to make one whose options name its owner, as those of mount-fs do.
+ * File ops act as the owner of what they make. For ops that only handle mounts the identity makes
+ * no difference, so don't switch it; the options of mount-fs name an owner.
  */
 static int take_identity_for(struct child_context *context, const struct plan_op *op)
 {
@@ -110,7 +108,7 @@ static bool can_do_without(const struct plan_op *op, int error)
 {
 	if (!op->is_optional)
 		return false;
-	/* In a container, the kernel may refuse a file system that shows more than its own. */
+	/* In a container the kernel may refuse a file system that would show more than its own. */
 	return error == -ENOENT || error == -ENODEV ||
 	       (error == -EPERM && op->kind == PLAN_OP_MOUNT_FS);
 }
@@ -127,10 +125,10 @@ static int run_stage(struct child_context *context, enum plan_stage stage)
 		r = child_run_op(context, op);
 		if (r >= 0 || can_do_without(op, r))
 			continue;
-		if (!op->is_wish)
+		if (!op->may_fail)
 			return r;
 		(void)take_identity(context, 0, 0);
-		context->tell_wish(context, op, r);
+		context->warn_failed(context, op, r);
 	}
 	return 0;
 }
@@ -166,8 +164,8 @@ run_child(struct child_context *context, enum plan_stage stage)
 }
 
 /*
- * The op's network namespace, for the time of the op: the supervisor must be back home before it
- * does anything else, whatever came of it. Without a namespace nothing happens.
+ * Enters the op's network namespace, if it has one, for the time of the op. The supervisor must be
+ * back in its own before it does anything else, whether the op succeeds or not.
  */
 static int enter_netns(struct child_context *context, const struct plan_op *op)
 {
@@ -178,13 +176,13 @@ static int enter_netns(struct child_context *context, const struct plan_op *op)
 
 static void leave_netns(struct child_context *context, const struct plan_op *op)
 {
-	/* Going on elsewhere would undo links and addresses of strangers. */
+	/* In a foreign namespace the supervisor would undo links and addresses of others. */
 	if (op->ns != PLAN_SLOT_NONE &&
 	    setns(context->slots[PLAN_SLOT_NETNS_HOME], CLONE_NEWNET) < 0)
 		_exit(1);
 }
 
-/* Waits for the supervisor's word. */
+/* Waits for a message of the supervisor. */
 static int hear_supervisor(struct child_context *context)
 {
 	struct child_report go;
@@ -193,15 +191,15 @@ static int hear_supervisor(struct child_context *context)
 	do
 		n = recv(context->slots[PLAN_SLOT_SYNC], &go, sizeof(go), 0);
 	while (n < 0 && errno == EINTR);
-	/* End of file: the supervisor failed on its side and has said so itself. */
+	/* End of file: the supervisor has failed, and has said why itself. */
 	if (n == 0)
 		_exit(1);
 	return n < 0 ? -errno : 0;
 }
 
 /*
- * The effective ids alone: with the real ones the host's root stays what limits of processes and
- * signals go by, and can come back.
+ * Changes the effective ids only. The real ids stay those of the host's root, which limits of
+ * processes and signals go by, and which allow to come back.
  */
 static int take_effective_ids(uint32_t uid, uint32_t gid)
 {
@@ -228,21 +226,20 @@ static void __attribute__((noreturn)) be_holder(struct child_context *context)
 	/* The supervisor's death must end the children also before PID 1 exists. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)close(context->holder_sync);
-	context->slots[PLAN_SLOT_SYNC] = context->slots[PLAN_SLOT_HOLDER_SYNC];
-	/* What the kernel makes in new namespaces belongs to their root, if there is one already.
-	 */
+	(void)close(context->supervisor_sync);
+	child_set_slot(context, PLAN_SLOT_SYNC, context->slots[PLAN_SLOT_HOLDER_SYNC]);
+	/* Wait for the id maps: new namespaces belong to root of the user namespace, if mapped. */
 	r = hear_supervisor(context);
 	if (r >= 0)
 		r = child_run_stage(context, PLAN_STAGE_HOLDER);
 	if (r < 0)
 		report_and_leave(context, r);
-	/* Until nobody needs a process to find the namespaces by. */
+	/* Stay while others need a process to find the namespaces by. */
 	(void)hear_supervisor(context);
 	_exit(0);
 }
 
-/* Lets the child at the other end go on. One that has ended is no error: why is heard from it next.
- */
+/* Tells the child at the other end to go on. If it has ended, its report is read next. */
 static int tell_child(int sync)
 {
 	struct child_report go = {};
@@ -252,9 +249,9 @@ static int tell_child(int sync)
 }
 
 /*
- * What the machine uses up of inotify instances, namespaces and the like is counted for the user
- * who made its user namespace: so that is one of the machine's own, and the host's root has its
- * count for itself.
+ * The kernel counts inotify instances, namespaces and the like for the user who created the user
+ * namespace. Create it as a user of the machine, so that it doesn't use up the limits of the host's
+ * root.
  */
 static pid_t clone_as_owner(struct clone_args *args, int cgroup_fd, const struct plan_op *op)
 {
@@ -268,7 +265,7 @@ static pid_t clone_as_owner(struct clone_args *args, int cgroup_fd, const struct
 	if (pid == 0)
 		return 0;
 	r = take_effective_ids(0, 0);
-	/* Who can't be root again can do nothing else either. */
+	/* Without root there is nothing that this process could do or undo. */
 	if (r < 0)
 		_exit(1);
 	return pid;
@@ -300,8 +297,9 @@ int child_op_CLONE_HOLDER(struct child_context *context, const struct plan_op *o
 }
 
 /*
- * Runs `fn` in a process of its own that has this one's memory, and waits as in vfork(2): nothing
- * is copied. What it becomes, it becomes alone. Its pid, which is to be reaped, or -errno.
+ * Runs `fn` in a child that shares this process's memory, and waits for it as in vfork(2), so that
+ * no memory is copied. Ids and namespaces change in the child only. Returns its pid, which is to be
+ * reaped, or -errno.
  */
 static pid_t call_in_child(int (*fn)(void *), void *argument, int flags)
 {
@@ -340,7 +338,7 @@ struct guest_call {
 static int run_as_guest(void *argument)
 {
 	struct guest_call *call = argument;
-	/* As the guest numbers its users. */
+	/* The ids are the guest's. */
 	struct path_making how = {};
 
 	call->result = child_become_guest(call->context);
@@ -357,7 +355,7 @@ int child_make_as_guest(struct child_context *context, const struct plan_op *op,
 	return r < 0 ? r : call.result;
 }
 
-/* What a child does that has the supervisor's memory, and what came of it. */
+/* A stage for a child that shares the supervisor's memory, and its result. */
 struct stage_call {
 	struct child_context *context;
 	int result;
@@ -368,7 +366,7 @@ static int run_outer(void *argument)
 	struct stage_call *call = argument;
 	struct child_context *context = call->context;
 
-	/* Not this process's: PID 1, which inherits from it, must see when the supervisor ends. */
+	/* Or PID 1, which inherits them, would not notice that the supervisor has ended. */
 	(void)close(context->supervisor_sync);
 	(void)close(context->holder_sync);
 	call->result = child_run_stage(context, PLAN_STAGE_OUTER);
@@ -376,9 +374,9 @@ static int run_outer(void *argument)
 }
 
 /*
- * A process that is in the host's namespaces can't make one that is the root of the machine's, and
- * one that has gone there can't come back: so a second one goes. Nothing of the supervisor's memory
- * is copied for that, it waits meanwhile as in vfork(2). PID 1 gets the only copy, with this stack.
+ * A process in the host's namespaces can't create the machine's PID 1, and a process that has
+ * joined the machine's can't come back. So a child joins them and creates PID 1. It shares the
+ * supervisor's memory, as in vfork(2); only PID 1 gets a copy, with the stack of this child.
  */
 int child_op_CLONE_OUTER(struct child_context *context, const struct plan_op *op)
 {
@@ -400,13 +398,13 @@ static int run_views(void *argument)
 }
 
 /*
- * What a procfs shows is the PID namespace of who mounts it, which only a child can enter; and
- * whoever mounts in the supervisor's mount namespace must have its privilege: PID 1 has not. The
- * child has the supervisor's memory and descriptors, and goes wherever the plan has it go.
+ * A procfs shows the PID namespace of the process that mounts it, and only a child can enter one.
+ * Mounting in the supervisor's mount namespace takes its privilege, which PID 1 doesn't have. So a
+ * child with the supervisor's memory and descriptors does it, in the namespaces that the plan says.
  */
 static int call_views(struct stage_call *call)
 {
-	/* Reaped at once: until then the guest's PID namespace has it. */
+	/* Reap it at once, so that it leaves the guest's PID namespace. */
 	int r = call_in_child_and_reap(run_views, call, CLONE_FILES);
 
 	return r < 0 ? r : call->result;
@@ -424,7 +422,7 @@ int child_op_CLONE_VIEWS(struct child_context *context, const struct plan_op *op
 	if (r < 0)
 		return r;
 	r = call_views(&call);
-	/* The supervisor's later children are none of the guest's. */
+	/* Later children of the supervisor must not be in the guest's PID namespace. */
 	if (setns(home, CLONE_NEWPID) < 0)
 		_exit(1);
 	return r;
@@ -466,16 +464,6 @@ int child_op_CLONE_INNER(struct child_context *context, const struct plan_op *op
 int child_op_END_HOLDER(struct child_context *context, const struct plan_op *op)
 {
 	return context->end_holder(context);
-}
-
-int child_op_PERMIT(struct child_context *context, const struct plan_op *op)
-{
-	return tell_child(context->supervisor_sync);
-}
-
-int child_op_AWAIT_PERMIT(struct child_context *context, const struct plan_op *op)
-{
-	return hear_supervisor(context);
 }
 
 int child_op_HOST(struct child_context *context, const struct plan_op *op)

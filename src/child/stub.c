@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * PID 1 for --as-pid2: reaps everything, passes nothing on, ends as PID 2 ends. A request to stop
- * (what init systems understand as such) terminates all, politely first. Runs inside the machine,
- * with no descriptors; system calls only.
+ * PID 1 for --as-pid2: reaps every process, forwards no signal, and exits with the status of PID 2.
+ * The signals that ask an init to shut down make it terminate all processes, by SIGTERM first. Runs
+ * inside the machine, without descriptors; must only make system calls.
  */
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -18,13 +18,13 @@ static void kill_all(int signal)
 	(void)kill(-1, signal);
 }
 
-/* Ends with the payload's own status, as a shell would show it. */
+/* Exits with the payload's status, as a shell would show it. */
 static void __attribute__((noreturn)) leave_as(const siginfo_t *info)
 {
 	_exit(info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status);
 }
 
-/* Reaps what has ended; leaves when that was the payload. */
+/* Reaps what has ended; exits if that was the payload. */
 static void reap(pid_t payload)
 {
 	siginfo_t info;

@@ -184,8 +184,8 @@ static int make_leaf(struct host *host)
 }
 
 /*
- * Takes the time of all mounts together where no other filter is there: the kernel rewrites its own
- * code for the first. So it is done beside PID 1, see cgroup_attach().
+ * The first such filter of a host takes as long as all mounts together: the kernel rewrites its own
+ * code. So the plan has it while the holder makes the namespaces.
  */
 static int filter_devices(struct host *host)
 {
@@ -253,7 +253,7 @@ static int go_unfiltered(const struct host *host, int error)
 	return 0;
 }
 
-static int cgroup_begin(struct host *host)
+static int cgroup_prepare(struct host *host)
 {
 	autoclose int root = cgroups_open_unified();
 	int r;
@@ -263,6 +263,8 @@ static int cgroup_begin(struct host *host)
 		return 0;
 	}
 	r = root < 0 ? root : make_tree(host, root);
+	if (r >= 0 && !host->facts.init_notifies)
+		r = make_leaf(host);
 	if (r < 0 && r != -ENODEV)
 		return log_errno(r, "make the cgroup /redd/%s", host->spec->machine);
 	if (r >= 0) {
@@ -274,15 +276,11 @@ static int cgroup_begin(struct host *host)
 	return r >= 0 || filter_devices_v1(host) >= 0 ? 0 : go_unfiltered(host, r);
 }
 
-static int cgroup_prepare(struct host *host)
+static void cgroup_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	int r;
-
-	if (host->only_looks || !host->facts.has_cgroup || host->facts.init_notifies)
-		return 0;
-	r = make_leaf(host);
-	return r < 0 ? log_errno(r, "make the cgroup /redd/%s/payload/init", host->spec->machine)
-		     : 0;
+	if (facts->has_bpf_devices && !facts->has_v1_devices)
+		PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = PLAN_STAGE_SETUP, .path = "cgroup",
+			 .data = "device filter");
 }
 
 static int join_v1_devices(int root_fd, void *userdata)
@@ -366,8 +364,8 @@ static void cgroup_undo(struct host *host)
 
 const struct host_module host_module_cgroup = {
 	.name = "cgroup",
-	.begin = cgroup_begin,
 	.prepare = cgroup_prepare,
+	.plan = cgroup_plan,
 	.attach = cgroup_attach,
 	.undo = cgroup_undo,
 };

@@ -40,11 +40,11 @@ static int devices_prepare(struct host *host)
 	return 0;
 }
 
-static void add_node(struct plan *plan, enum plan_stage stage, const char *name, uint64_t device,
-		     uint32_t owner)
+static void add_node(struct plan *plan, const char *name, uint64_t device, uint32_t owner)
 {
-	PLAN_ADD(plan, .kind = PLAN_OP_MKNOD, .stage = stage, .at = PLAN_SLOT_DEV, .path = name,
-		 .mode = S_IFCHR | 0666, .number = device, .uid = owner, .gid = owner);
+	PLAN_ADD(plan, .kind = PLAN_OP_MKNOD, .stage = PLAN_STAGE_SETUP, .at = PLAN_SLOT_DEV,
+		 .path = name, .mode = S_IFCHR | 0666, .number = device, .uid = owner,
+		 .gid = owner);
 }
 
 static void add_shm(struct plan *plan, uint32_t owner)
@@ -68,8 +68,6 @@ static void add_tree(struct plan *plan, uint32_t owner)
 
 static void devices_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	/* PID 1 uses none before it executes; but a person may bind something on one. */
-	enum plan_stage stage = spec->mount_count > 0 ? PLAN_STAGE_SETUP : PLAN_STAGE_BESIDE;
 	uint32_t owner = facts->uid_shift;
 
 	add_tree(plan, owner);
@@ -78,16 +76,15 @@ static void devices_plan(const struct spec *spec, const struct host_facts *facts
 			 .at = PLAN_SLOT_DEV, .path = directories[i], .mode = 0755, .uid = owner,
 			 .gid = owner);
 	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++)
-		add_node(plan, stage, nodes[i].name, makedev(nodes[i].major, nodes[i].minor),
-			 owner);
+		add_node(plan, nodes[i].name, makedev(nodes[i].major, nodes[i].minor), owner);
 	if (facts->has_tun)
-		add_node(plan, stage, "net/tun", MINOR_TUN, owner);
+		add_node(plan, "net/tun", MINOR_TUN, owner);
 	if (facts->has_fuse)
-		add_node(plan, stage, "fuse", MINOR_FUSE, owner);
+		add_node(plan, "fuse", MINOR_FUSE, owner);
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
-		PLAN_ADD(plan, .kind = PLAN_OP_SYMLINK, .stage = stage, .at = PLAN_SLOT_DEV,
-			 .path = links[i].name, .data = links[i].target, .uid = owner,
-			 .gid = owner);
+		PLAN_ADD(plan, .kind = PLAN_OP_SYMLINK, .stage = PLAN_STAGE_SETUP,
+			 .at = PLAN_SLOT_DEV, .path = links[i].name, .data = links[i].target,
+			 .uid = owner, .gid = owner);
 	if (spec->console != SPEC_CONSOLE_PIPE)
 		PLAN_ADD(plan, .kind = PLAN_OP_WRITE, .stage = PLAN_STAGE_SETUP,
 			 .at = PLAN_SLOT_DEV, .path = "console", .data = "", .mode = 0644,

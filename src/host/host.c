@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "host/host.h"
-#include "host/store.h"
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
@@ -13,14 +12,13 @@
  * The order of the operations of one stage. Namespaces and the tree come first; what lies beneath
  * /run and /dev comes after the file systems there; people's own mounts after all of those.
  */
-const struct host_module *const host_modules[] =
-	{
-		&host_module_image,    &host_module_idmap,   &host_module_root,
-		&host_module_store,    &host_module_cgroup,  &host_module_devices,
-		&host_module_rundir,   &host_module_resolv,  &host_module_mounts,
-		&host_module_apivfs,   &host_module_network, /* waits for the holder: behind
-								what can be done meanwhile */
-		&host_module_terminal, &host_module_process, &host_module_payload,
+const struct host_module *const host_modules[] = {
+	&host_module_idmap, /* first: most others depend on the users */
+	&host_module_image,    &host_module_root,    &host_module_store,   &host_module_cgroup,
+	&host_module_devices,  &host_module_rundir,  &host_module_resolv,  &host_module_mounts,
+	&host_module_apivfs,   &host_module_network, /* waits for the holder: behind
+							what can be done meanwhile */
+	&host_module_terminal, &host_module_process, &host_module_payload,
 };
 const size_t host_module_count = ARRAY_SIZE(host_modules);
 
@@ -54,17 +52,6 @@ void host_set_slot(struct host *host, enum plan_slot slot, int fd)
 	host->slots[slot] = fd;
 }
 
-int host_begin(struct host *host)
-{
-	for (size_t i = 0; i < host_module_count; i++) {
-		int r = host_modules[i]->begin ? host_modules[i]->begin(host) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 int host_prepare(struct host *host)
 {
 	host_read_id(&host->facts);
@@ -77,19 +64,24 @@ int host_prepare(struct host *host)
 	return 0;
 }
 
-/* Whatever the subjects put in place: PID 1 gets it when the last of it stands. */
-static void plan_handing_over(struct plan *plan)
+/* PID 1 is made, and told to go on when everything that the subjects put in place stands. */
+static void plan_handing_over(const struct host_facts *facts, struct plan *plan)
 {
 	const enum plan_stage setup = PLAN_STAGE_SETUP;
 
 	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_OUTER, .stage = setup, .out = PLAN_SLOT_LEADER);
 	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_VIEWS, .stage = setup, .in = PLAN_SLOT_LEADER);
+	/* The v1 controller filters only processes that were moved into its cgroup. */
+	if (facts->has_v1_devices)
+		PLAN_ADD(plan, .kind = PLAN_OP_HOST, .stage = setup, .path = "cgroup",
+			 .data = "v1 device filter");
+	/* Its init may take over the cgroup that the holder is in. */
+	PLAN_ADD(plan, .kind = PLAN_OP_END_HOLDER, .stage = setup);
 	PLAN_ADD(plan, .kind = PLAN_OP_HAND_OVER, .stage = setup);
 }
 
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret)
 {
-	const enum plan_stage beside = PLAN_STAGE_BESIDE;
 	autoplan struct plan plan = {};
 	const char *why;
 	int r;
@@ -97,14 +89,7 @@ int host_plan(const struct spec *spec, const struct host_facts *facts, struct pl
 	for (size_t i = 0; i < host_module_count; i++)
 		if (host_modules[i]->plan)
 			host_modules[i]->plan(spec, facts, &plan);
-	plan_handing_over(&plan);
-	/* What guards PID 1 from its exec on only is put up while it makes its own mounts. */
-	if (facts->has_bpf_devices || facts->has_v1_devices)
-		PLAN_ADD(&plan, .kind = PLAN_OP_HOST, .stage = beside, .path = "cgroup",
-			 .data = facts->has_v1_devices ? "v1 device filter" : "device filter");
-	/* Its init may want the cgroup for itself. */
-	PLAN_ADD(&plan, .kind = PLAN_OP_END_HOLDER, .stage = beside);
-	PLAN_ADD(&plan, .kind = PLAN_OP_PERMIT, .stage = beside);
+	plan_handing_over(facts, &plan);
 	plan_finish(&plan);
 	if (plan.error < 0)
 		return log_oom();
@@ -134,9 +119,7 @@ int host_look(const struct spec *spec, int image_fd, struct host_facts *ret)
 
 	host_init(&host, spec, image_fd, -1);
 	host.only_looks = true;
-	r = host_begin(&host);
-	if (r >= 0)
-		r = host_prepare(&host);
+	r = host_prepare(&host);
 	if (r >= 0) {
 		*ret = host.facts;
 		host.facts = (struct host_facts){};
@@ -192,23 +175,8 @@ void host_clean_leftovers(uint64_t deadline_us)
 
 void host_facts_done(struct host_facts *facts)
 {
-	(void)strv_free(facts->init_candidates);
-	free(facts->init);
-	free(facts->user_name);
-	free(facts->user_groups);
-	free(facts->user_home);
-	free(facts->user_shell);
-	free(facts->seccomp);
-	free(facts->term);
-	free(facts->host_os_release);
-	os_release_done(&facts->host_os);
-	free(facts->mount_is_file);
-	free(facts->image_os);
-	free(facts->scratch_name);
-	free(facts->resolv_run_path);
-	free(facts->resolv_text);
-	free(facts->network.link_alias);
-	free(facts->store_system);
-	store_paths_free(facts->store_paths, facts->store_path_count);
+	for (size_t i = 0; i < host_module_count; i++)
+		if (host_modules[i]->done)
+			host_modules[i]->done(facts);
 	*facts = (struct host_facts){};
 }

@@ -2,11 +2,11 @@
 /*
  * What a start needs from the host, one subject per file: each is a row of host_modules[].
  *
- *   begin    takes what the namespaces depend on, which are made beside all that follows
  *   prepare  gathers facts, opens descriptors, takes what must be given back (locks, cgroups)
  *   plan     adds operations; pure: reads the spec and the facts, nothing else
  *   attach   runs in the middle of the plan (op `host`)
  *   undo     gives back what prepare and attach took; called in reverse order, also half-way
+ *   done     frees the memory of the subject's facts
  *   clean    removes what supervisors that were killed could not give back
  *
  * The order of the rows is the order of the operations within each stage. Loud: a failing prepare
@@ -85,8 +85,7 @@ struct host_facts {
 	bool has_tun;
 	bool has_fuse;
 	bool has_cgroup;
-	bool has_bpf_devices; /* the device filter is a program on the cgroup, attached behind the
-				 release */
+	bool has_bpf_devices; /* the device filter is a program on the cgroup */
 	bool has_v1_pids;     /* the v1 controller counts its processes: they must be put there */
 	bool has_v1_devices;  /* the device filter is the v1 controller: the children must be put
 				 there */
@@ -181,11 +180,11 @@ bool host_network_has_work(const struct spec *spec);
 
 struct host_module {
 	const char *name;
-	int (*begin)(struct host *host);
 	int (*prepare)(struct host *host);
 	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
 	int (*attach)(struct host *host);
 	void (*undo)(struct host *host);
+	void (*done)(struct host_facts *facts);
 	/* Takes away what crashed supervisors left of it; what takes time, until the deadline. */
 	void (*clean)(uint64_t deadline_us);
 };
@@ -209,14 +208,10 @@ extern const struct host_module host_module_process;
 extern const struct host_module host_module_payload;
 
 /*
- * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_begin(), then
- * host_prepare() and host_plan(), and whatever happens host_undo().
+ * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_prepare() and
+ * host_plan(), and whatever happens host_undo().
  */
 void host_init(struct host *host, const struct spec *spec, int image_fd, int machine_dir);
-int host_begin(struct host *host);
-/* The plan's first two stages, which can be carried out before the rest is known. Pure. */
-void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
-			  struct plan *plan);
 int host_prepare(struct host *host);
 /* Builds, sorts and verifies the plan. Pure apart from the message on failure. */
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret);

@@ -211,7 +211,14 @@ static int image_prepare(struct host *host)
 	return r;
 }
 
+static void image_done(struct host_facts *facts)
+{
+	(void)strv_free(facts->init_candidates);
+	free(facts->init);
+}
+
 const struct host_module host_module_image = {
 	.name = "image",
 	.prepare = image_prepare,
+	.done = image_done,
 };

@@ -20,7 +20,7 @@
 /* Two slots for a mount: its source, and the user namespace of its own id map. */
 #define SLOT_OF(i) ((enum plan_slot)(PLAN_SLOT_SOURCE + 2 * (int)(i)))
 #define SLOT_NS_OF(i) ((enum plan_slot)(SLOT_OF(i) + 1))
-#define MOUNTS_MAX ((PLAN_SLOT_SOURCES_MAX - 1) / 2)
+_Static_assert(2 * SPEC_MOUNTS_MAX <= PLAN_SLOT_SOURCES_MAX, "the plan holds all mounts of a spec");
 
 static bool is_bind(const struct spec_mount *mount)
 {
@@ -128,9 +128,6 @@ static int mounts_prepare(struct host *host)
 {
 	size_t count = host->spec->mount_count;
 
-	if (count > MOUNTS_MAX)
-		return log_error(-E2BIG, "%zu mounts were asked for, at most %d are possible",
-				 count, MOUNTS_MAX);
 	host->facts.mount_is_file = calloc(count + 1, sizeof(bool));
 	if (!host->facts.mount_is_file)
 		return log_oom();
@@ -208,8 +205,14 @@ static void mounts_plan(const struct spec *spec, const struct host_facts *facts,
 	}
 }
 
+static void mounts_done(struct host_facts *facts)
+{
+	free(facts->mount_is_file);
+}
+
 const struct host_module host_module_mounts = {
 	.name = "mounts",
 	.prepare = mounts_prepare,
 	.plan = mounts_plan,
+	.done = mounts_done,
 };

@@ -188,8 +188,17 @@ static void payload_plan(const struct spec *spec, const struct host_facts *facts
 	plan_add(plan, &exec);
 }
 
+static void payload_done(struct host_facts *facts)
+{
+	free(facts->user_name);
+	free(facts->user_groups);
+	free(facts->user_home);
+	free(facts->user_shell);
+}
+
 const struct host_module host_module_payload = {
 	.name = "payload",
 	.prepare = payload_prepare,
 	.plan = payload_plan,
+	.done = payload_done,
 };

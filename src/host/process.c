@@ -92,8 +92,6 @@ static void process_plan(const struct spec *spec, const struct host_facts *facts
 					: facts->user_home && facts->user_uid ? facts->user_home
 									      : "/"));
 	PLAN_ADD(plan, .kind = PLAN_OP_BOUNDING, .stage = PLAN_STAGE_INNER, .number = facts->caps);
-	/* As late as can be: a filter of the machine's own might not let it hear. */
-	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT_PERMIT, .stage = PLAN_STAGE_INNER);
 	if (facts->is_scoped)
 		PLAN_ADD(plan, .kind = PLAN_OP_SCOPE, .stage = PLAN_STAGE_INNER);
 	/* Behind everything that opens files: a low NOFILE= is the payload's, not ours. */
@@ -108,8 +106,14 @@ static void process_plan(const struct spec *spec, const struct host_facts *facts
 	}
 }
 
+static void process_done(struct host_facts *facts)
+{
+	free(facts->seccomp);
+}
+
 const struct host_module host_module_process = {
 	.name = "process",
 	.prepare = process_prepare,
 	.plan = process_plan,
+	.done = process_done,
 };

@@ -77,12 +77,13 @@ static void plan_join_tasks(const struct host_facts *facts, struct plan *plan,
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_TASKS, .stage = stage, .in = PLAN_SLOT_PIDS);
 }
 
-void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
-			  struct plan *plan)
+/* The first ops of the plan: making namespaces takes the longest. */
+static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			    struct plan *plan)
 {
 	const enum plan_stage holder = PLAN_STAGE_HOLDER;
 
-	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_HOLDER, .stage = PLAN_STAGE_BEGIN,
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_HOLDER, .stage = PLAN_STAGE_OPEN,
 		 .flags = facts->has_user_namespace ? CLONE_NEWUSER : 0,
 		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
 		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
@@ -197,7 +198,7 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 
 static void root_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	host_plan_namespaces(spec, facts, plan);
+	plan_namespaces(spec, facts, plan);
 	plan_mounts(spec, plan);
 	plan_tree(spec, facts, plan);
 	plan_overlay(spec, facts, plan);
@@ -216,10 +217,16 @@ static void root_undo(struct host *host)
 				    host->spec->machine);
 }
 
+static void root_done(struct host_facts *facts)
+{
+	free(facts->scratch_name);
+}
+
 const struct host_module host_module_root = {
 	.name = "root",
 	.prepare = root_prepare,
 	.plan = root_plan,
 	.undo = root_undo,
 	.clean = scratch_clean,
+	.done = root_done,
 };

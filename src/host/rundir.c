@@ -242,10 +242,18 @@ static void rundir_undo(struct host *host)
 		(void)close(take_fd(&host->notify_fd));
 }
 
+static void rundir_done(struct host_facts *facts)
+{
+	free(facts->host_os_release);
+	os_release_done(&facts->host_os);
+	free(facts->image_os);
+}
+
 const struct host_module host_module_rundir = {
 	.name = "rundir",
 	.prepare = rundir_prepare,
 	.plan = rundir_plan,
 	.attach = rundir_attach,
 	.undo = rundir_undo,
+	.done = rundir_done,
 };

@@ -19,7 +19,6 @@
 #define SECCOMP_IF_VSOCK (-3)
 
 struct seccomp_gate {
-	const char *name;
 	int condition; /* a capability number, or SECCOMP_IF_… */
 };
 
@@ -85,20 +84,4 @@ int seccomp_select(uint64_t caps_bounding, unsigned holds, struct seccomp_progra
 bool seccomp_leaves_socketcall(void)
 {
 	return SECCOMP_LEAVES_SOCKETCALL;
-}
-
-char *seccomp_describe(uint64_t caps_bounding, unsigned holds)
-{
-	autobuf struct buf line = {};
-	const char *separator = "; open: ";
-	char *text = NULL;
-
-	buf_printf(&line, "allow-list for %s", SECCOMP_ABIS);
-	for (size_t i = 0; i < ARRAY_SIZE(seccomp_gates); i++)
-		if (gate_is_open(&seccomp_gates[i], caps_bounding, holds)) {
-			buf_printf(&line, "%s%s", separator, seccomp_gates[i].name);
-			separator = " ";
-		}
-	(void)buf_take(&line, &text);
-	return text;
 }

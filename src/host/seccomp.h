@@ -48,7 +48,5 @@ static inline unsigned seccomp_holds(uint32_t uid_shift, uint32_t uid_range, boo
  */
 int seccomp_select(uint64_t caps_bounding, unsigned holds, struct seccomp_program **ret);
 
-/* One line for --explain: ABIs and open gates. A new string or NULL. */
-char *seccomp_describe(uint64_t caps_bounding, unsigned holds);
 /* An ABI here makes sockets by socketcall(2), so AF_VSOCK can't be kept from its programs. */
 bool seccomp_leaves_socketcall(void);

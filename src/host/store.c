@@ -466,10 +466,17 @@ static void store_clean(uint64_t deadline_us)
 		(void)closedir(dir);
 }
 
+static void store_done(struct host_facts *facts)
+{
+	free(facts->store_system);
+	store_paths_free(facts->store_paths, facts->store_path_count);
+}
+
 const struct host_module host_module_store = {
 	.name = "store",
 	.prepare = store_prepare,
 	.plan = store_plan,
 	.undo = store_undo,
 	.clean = store_clean,
+	.done = store_done,
 };

@@ -65,8 +65,14 @@ static void terminal_plan(const struct spec *spec, const struct host_facts *fact
 		plan_console(plan);
 }
 
+static void terminal_done(struct host_facts *facts)
+{
+	free(facts->term);
+}
+
 const struct host_module host_module_terminal = {
 	.name = "terminal",
 	.prepare = terminal_prepare,
 	.plan = terminal_plan,
+	.done = terminal_done,
 };

@@ -15,13 +15,11 @@
 #include "lib/cleanup.h"
 
 enum plan_stage {
-	PLAN_STAGE_BEGIN,  /* supervisor, as soon as the machine's users are known */
-	PLAN_STAGE_HOLDER, /* holder of the namespaces, beside what the supervisor prepares */
 	PLAN_STAGE_OPEN,   /* supervisor, still in the caller's mount namespace */
+	PLAN_STAGE_HOLDER, /* holder of the namespaces, in parallel to OPEN and SETUP */
 	PLAN_STAGE_SETUP,  /* supervisor, in its own */
 	PLAN_STAGE_OUTER,  /* outer child, while the supervisor waits */
 	PLAN_STAGE_VIEWS,  /* a child in the machine's namespaces, while the supervisor waits */
-	PLAN_STAGE_BESIDE, /* supervisor, while PID 1 makes its mounts */
 	PLAN_STAGE_INNER,  /* PID 1 of the machine */
 	PLAN_STAGE_COUNT,
 };
@@ -75,7 +73,8 @@ enum plan_op_kind {
 	SLOT(NIX_ROOTS, "nix-roots")                                                               \
 	SLOT(SOURCE, "source") /* first of the bind sources: SOURCE + n */
 
-#define PLAN_SLOT_SOURCES_MAX 64
+/* Two for each of a machine's mounts, as many as spec/spec.h allows: see host/mounts.c. */
+#define PLAN_SLOT_SOURCES_MAX 128
 
 enum plan_slot {
 #define SLOT(id, name) PLAN_SLOT_##id,
@@ -101,7 +100,7 @@ struct plan_op {
 	enum plan_stage stage;
 	bool is_optional;   /* -ENOENT, and a file system the kernel lacks or forbids, are no errors
 			     */
-	bool is_wish;	    /* a failure is told and passed over; in the supervisor's stages only */
+	bool may_fail;	    /* a failure is warned about and passed over; in the supervisor only */
 	enum plan_slot in;  /* what is worked on */
 	enum plan_slot at;  /* the directory or mount that `path` is resolved in */
 	enum plan_slot out; /* receives a new descriptor */

@@ -19,13 +19,11 @@ static const char *const slot_names[] = {
 };
 
 static const char *const stage_titles[PLAN_STAGE_COUNT] = {
-	[PLAN_STAGE_BEGIN] = "supervisor, when the machine's users are known:",
-	[PLAN_STAGE_HOLDER] = "holder of the namespaces, beside what comes next:",
+	[PLAN_STAGE_HOLDER] = "holder of the namespaces, in parallel to the supervisor:",
 	[PLAN_STAGE_OPEN] = "supervisor, where it was called:",
 	[PLAN_STAGE_SETUP] = "supervisor, in its own mount namespace:",
-	[PLAN_STAGE_OUTER] = "outer child, beside the supervisor:",
+	[PLAN_STAGE_OUTER] = "outer child, while the supervisor waits:",
 	[PLAN_STAGE_VIEWS] = "child in the machine's namespaces, with the host's privilege:",
-	[PLAN_STAGE_BESIDE] = "supervisor, beside PID 1:",
 	[PLAN_STAGE_INNER] = "PID 1 of the machine:",
 };
 
@@ -101,8 +99,8 @@ void plan_print_op(const struct plan_op *op, FILE *out)
 	print_slot(out, "out", op->out);
 	if (op->is_optional)
 		fprintf(out, " optional");
-	if (op->is_wish)
-		fprintf(out, " wish");
+	if (op->may_fail)
+		fprintf(out, " may-fail");
 }
 
 void plan_print(const struct plan *plan, FILE *out)

@@ -10,13 +10,11 @@
 #include "lib/macro.h"
 #include "plan/plan.h"
 
-#define B (1U << PLAN_STAGE_BEGIN)
 #define H (1U << PLAN_STAGE_HOLDER)
 #define C (1U << PLAN_STAGE_OPEN)
 #define S (1U << PLAN_STAGE_SETUP)
 #define O (1U << PLAN_STAGE_OUTER)
 #define V (1U << PLAN_STAGE_VIEWS)
-#define P (1U << PLAN_STAGE_BESIDE)
 #define I (1U << PLAN_STAGE_INNER)
 
 static const unsigned op_stages[PLAN_OP_COUNT] = {
@@ -25,13 +23,11 @@ static const unsigned op_stages[PLAN_OP_COUNT] = {
 #undef OP
 };
 
-#undef B
 #undef H
 #undef C
 #undef S
 #undef O
 #undef V
-#undef P
 #undef I
 
 /* What has happened up to the op at hand. */
@@ -56,8 +52,6 @@ struct progress {
 	bool has_ended_holder;
 	bool has_joined;
 	bool has_cloned_inner;
-	bool is_guarded; /* the supervisor has nothing left to put up */
-	bool has_permit;
 };
 
 /* The least that no guest may change or read, whoever its users are. */
@@ -133,7 +127,7 @@ static const char *check_order(const struct progress *done, const struct plan_op
 		return "a file system is made read-only where its mount is meant";
 	if (done->has_pivoted && op_mounts(op))
 		return "a mount is made after the pivot";
-	if (op->is_wish && op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_OPEN)
+	if (op->may_fail && op->stage != PLAN_STAGE_SETUP && op->stage != PLAN_STAGE_OPEN)
 		return "an op of a child may fail";
 	if (op->kind == PLAN_OP_BOUNDING && !done->has_pivoted)
 		return "capabilities are dropped before the pivot";
@@ -143,10 +137,8 @@ static const char *check_order(const struct progress *done, const struct plan_op
 		return "exec comes before the pivot or before the bounding set is cut";
 	if (op->kind == PLAN_OP_EXEC && !done->has_filter)
 		return "exec comes without a system call filter";
-	if (op->kind == PLAN_OP_STUB && !done->has_permit)
-		return "a second process comes without the supervisor's permit";
-	if (op->kind == PLAN_OP_EXEC && !done->has_permit)
-		return "exec comes without the supervisor's permit";
+	if (op->kind == PLAN_OP_STUB && !done->has_all_mounts)
+		return "a second process comes before PID 1 has waited for the supervisor";
 	return NULL;
 }
 
@@ -164,8 +156,10 @@ static const char *check_children(const struct progress *done, const struct plan
 		return "the namespaces are used before they are there";
 	if (op->kind == PLAN_OP_HAND_OVER && !done->has_cloned_views)
 		return "PID 1 takes its copy of the mounts before they are complete";
+	if (op->kind == PLAN_OP_HAND_OVER && !done->has_ended_holder)
+		return "PID 1 goes on while the holder is in its cgroup";
 	if (done->has_handed_over && op->stage == PLAN_STAGE_SETUP)
-		return "the tree is worked on when PID 1 has its copy";
+		return "the supervisor does something after PID 1 was told to go on";
 	if (op->stage == PLAN_STAGE_VIEWS && !done->has_cloned_views)
 		return "the child that mounts the views is never made";
 	if (op->stage == PLAN_STAGE_OUTER && !done->has_cloned_outer)
@@ -176,14 +170,8 @@ static const char *check_children(const struct progress *done, const struct plan
 		return "PID 1 is made in the host's namespaces";
 	if (op->stage == PLAN_STAGE_OUTER && done->has_cloned_inner)
 		return "the outer child does something behind its last op";
-	if (op->stage >= PLAN_STAGE_BESIDE && !done->has_cloned_inner)
+	if (op->stage == PLAN_STAGE_INNER && !done->has_cloned_inner)
 		return "PID 1 is never made";
-	if (op->kind == PLAN_OP_PERMIT && !done->has_ended_holder)
-		return "PID 1 is permitted to execute while the holder is in its cgroup";
-	if (op->stage == PLAN_STAGE_BESIDE && done->is_guarded)
-		return "the supervisor puts something up behind its permit";
-	if (op->stage == PLAN_STAGE_INNER && !done->is_guarded)
-		return "PID 1 is never permitted to execute";
 	return NULL;
 }
 
@@ -243,8 +231,6 @@ static void note(struct progress *done, const struct plan_op *op)
 	done->has_ended_holder |= op->kind == PLAN_OP_END_HOLDER;
 	done->has_joined |= op->kind == PLAN_OP_JOIN && op->in == PLAN_SLOT_HOLDER;
 	done->has_cloned_inner |= op->kind == PLAN_OP_CLONE_INNER;
-	done->is_guarded |= op->kind == PLAN_OP_PERMIT;
-	done->has_permit |= op->kind == PLAN_OP_AWAIT_PERMIT;
 	done->is_filled[op->out] = true;
 	done->is_new[op->out] = op->kind == PLAN_OP_NEW_FS || op->kind == PLAN_OP_MOUNT_FS;
 	done->has_own_mounts |= op->kind == PLAN_OP_UNSHARE && op->stage == PLAN_STAGE_SETUP;

@@ -18,6 +18,7 @@
 #include "lib/str.h"
 #include "log/log.h"
 #include "machine/oom.h"
+#include "supervise/errors.h"
 #include "supervise/internal.h"
 
 static struct supervisor *supervisor_of(struct child_context *context)
@@ -25,7 +26,16 @@ static struct supervisor *supervisor_of(struct child_context *context)
 	return context->userdata;
 }
 
-/* A namespace of the holder: without the way through /proc where the kernel offers it. */
+static int log_failure(const struct supervisor *s, size_t op, int error)
+{
+	return boot_log_failure(&(struct boot_failure){.spec = s->spec,
+						       .image_fd = s->image_fd,
+						       .op = &s->plan.ops[op],
+						       .item = s->context.current_item,
+						       .error = error});
+}
+
+/* A namespace of the holder: by its pidfd where the kernel can do that, else through /proc. */
 static int open_namespace(const struct supervisor *s, unsigned request, const char *name)
 {
 	int fd = sys_pidfd_get_namespace(s->host.slots[PLAN_SLOT_HOLDER], request);
@@ -54,7 +64,7 @@ static int map_users(const struct host_facts *facts, pid_t holder)
 	return r;
 }
 
-/* It exists and waits: it makes the other namespaces as the root of the first. */
+/* The holder exists and waits; it makes the other namespaces as root of its user namespace. */
 static int prepare_holder(struct child_context *context, pid_t holder)
 {
 	struct supervisor *s = supervisor_of(context);
@@ -62,7 +72,7 @@ static int prepare_holder(struct child_context *context, pid_t holder)
 	int r;
 
 	s->host.holder_pid = holder;
-	/* Our copy must be gone, or end of file never comes. */
+	/* Close our copy, or end of file never comes. */
 	host_set_slot(&s->host, PLAN_SLOT_HOLDER_SYNC, -1);
 	if (!s->host.facts.has_user_namespace)
 		return 0;
@@ -80,13 +90,13 @@ static int run_host(struct child_context *context, const char *module)
 {
 	int r = host_attach(&supervisor_of(context)->host, module);
 
-	/* Said already: boot_log_failure() must not say it again. */
+	/* The module has said why: boot_log_failure() must not be called. */
 	if (r < 0)
 		supervisor_of(context)->start_error = r;
 	return r;
 }
 
-static void tell_wish(struct child_context *context, const struct plan_op *op, int error)
+static void warn_failed(struct child_context *context, const struct plan_op *op, int error)
 {
 	log_warning_errno(error, "machine %s starts without it: %s of %s",
 			  supervisor_of(context)->spec->machine, plan_op_name(op->kind), op->path);
@@ -100,32 +110,29 @@ static int log_killed(const struct supervisor *s)
 
 static int set_up(struct supervisor *s)
 {
-	/* Modes are what the ops say. */
+	/* Ops specify exact modes, so clear the umask. */
 	mode_t mask = umask(0);
 	int r = child_run_stage(&s->context, PLAN_STAGE_OPEN);
 
 	if (r >= 0)
 		r = child_run_stage(&s->context, PLAN_STAGE_SETUP);
-	if (r >= 0)
-		r = child_run_stage(&s->context, PLAN_STAGE_BESIDE);
 	(void)umask(mask);
-	/* Of one that was killed before it could say anything. */
+	/* A child was killed before it could report. */
 	if (s->start_error == 0 && (r == -ECANCELED || r == -ESRCH))
 		return log_killed(s);
 	if (s->start_error == 0 && r < 0)
-		(void)boot_log_failure(s, &s->plan.ops[s->context.current_op], r);
+		(void)log_failure(s, s->context.current_op, r);
 	return r;
 }
 
-/* The holder of the namespaces ends. */
+/* End of file is what the holder of the namespaces waits for. */
 static void let_holder_go(struct supervisor *s)
 {
 	if (s->holder_fd >= 0)
 		(void)shutdown(s->holder_fd, SHUT_WR);
 }
 
-/* It has inherited the supervisor's, which may be that it is never ended: then it must not keep it.
- */
+/* PID 1 must not keep the supervisor's OOM score, which may protect it from the OOM killer. */
 static int set_oom_score(struct supervisor *s, pid_t inner)
 {
 	char path[48], text[OOM_SCORE_TEXT];
@@ -163,7 +170,7 @@ static void reap(pid_t *pid)
 static int end_holder(struct child_context *context)
 {
 	reap(&context->holder_pid);
-	/* It was in the cgroup too, where root of the machine is root of the host. */
+	/* Where root of the machine is root of the host, the outer child was in the cgroup too. */
 	reap(&context->outer_pid);
 	supervisor_of(context)->host.holder_pid = 0;
 	return 0;
@@ -179,13 +186,13 @@ static int take_report(struct supervisor *s, const struct child_report *report, 
 		if (report->op >= s->plan.count)
 			return -EBADMSG;
 		s->plan_reached_exec = s->plan.ops[report->op].kind == PLAN_OP_EXEC;
-		return boot_log_failure(s, &s->plan.ops[report->op], report->error);
+		return log_failure(s, report->op, report->error);
 	default:
 		return 0;
 	}
 }
 
-/* End of file comes with exec, which closes the last copy; or with a death without a word. */
+/* End of file means exec, which closes the last copy, or a death without a report. */
 static int check_alive(struct supervisor *s)
 {
 	siginfo_t info = {};
@@ -201,8 +208,8 @@ static int check_alive(struct supervisor *s)
 }
 
 /*
- * A child may be held up for ever, by a file system without an answer say: not deaf meanwhile.
- * -EINTR: said why.
+ * Waits for a child, and for signals: a child may hang for ever, in a file system that doesn't
+ * answer for example. -EINTR: interrupted (said).
  */
 static int await_child(struct supervisor *s, int socket)
 {
@@ -233,7 +240,7 @@ static int hear_child(struct supervisor *s, int socket, enum child_report_type *
 
 	if (r < 0)
 		return r;
-	/* A child that ended with our word unread: the kernel says so once, its own words follow.
+	/* The kernel reports once that a child ended without reading our message; reports follow.
 	 */
 	do
 		n = fd_receive(socket, &report, sizeof(report), &fd, 1, &fd_count);
@@ -274,7 +281,7 @@ static int await_holder(struct child_context *context, enum plan_slot cgroupns)
 	if (r == 0)
 		r = check_alive(s);
 	if (r < 0) {
-		/* Said already. */
+		/* It has been said why. */
 		s->start_error = r;
 		return r;
 	}
@@ -287,7 +294,7 @@ static int await_holder(struct child_context *context, enum plan_slot cgroupns)
 	return 0;
 }
 
-/* Our end of the socket for the reports of one kind of children; theirs in the slot. */
+/* Makes a report socket: returns our end, puts the child's into the slot. */
 static int open_report(struct supervisor *s, enum plan_slot slot)
 {
 	int ends[2];
@@ -298,8 +305,16 @@ static int open_report(struct supervisor *s, enum plan_slot slot)
 	return ends[0];
 }
 
-/* Namespaces take as long to make as all else, and depend on nothing of it but the users. */
-static int begin(struct supervisor *s)
+static int open_reports(struct supervisor *s)
+{
+	s->holder_fd = s->context.holder_sync = open_report(s, PLAN_SLOT_HOLDER_SYNC);
+	if (s->holder_fd < 0)
+		return s->holder_fd;
+	s->report_fd = s->context.supervisor_sync = open_report(s, PLAN_SLOT_SYNC);
+	return MIN(s->report_fd, 0);
+}
+
+static int prepare(struct supervisor *s)
 {
 	int r;
 
@@ -312,41 +327,18 @@ static int begin(struct supervisor *s)
 		.end_holder = end_holder,
 		.watch_inner = watch_inner,
 		.run_host = run_host,
-		.tell_wish = tell_wish,
+		.warn_failed = warn_failed,
 		.userdata = s,
 	};
-	r = host_begin(&s->host);
-	if (r < 0)
-		return r;
-	s->holder_fd = open_report(s, PLAN_SLOT_HOLDER_SYNC);
-	if (s->holder_fd < 0)
-		return s->holder_fd;
-	s->context.holder_sync = s->holder_fd;
-	host_plan_namespaces(s->spec, &s->host.facts, &s->plan);
-	plan_finish(&s->plan);
-	if (s->plan.error < 0)
-		return log_oom();
-	r = child_run_stage(&s->context, PLAN_STAGE_BEGIN);
-	return r < 0 ? boot_log_failure(s, &s->plan.ops[s->context.current_op], r) : 0;
-}
-
-static int prepare(struct supervisor *s)
-{
-	int r;
-
-	/* The same ops are the first of the whole plan. */
-	plan_done(&s->plan);
 	r = host_prepare(&s->host);
 	if (r >= 0)
 		r = host_plan(s->spec, &s->host.facts, &s->plan);
-	if (r < 0)
+	if (r >= 0)
+		r = open_reports(s);
+	if (r < 0 || s->spec->start != SPEC_START_PID2)
 		return r;
-	s->report_fd = open_report(s, PLAN_SLOT_SYNC);
-	if (s->report_fd < 0)
-		return s->report_fd;
-	s->context.supervisor_sync = s->report_fd;
-	/* Only the stub stays this program. */
-	r = s->spec->start == SPEC_START_PID2 ? memory_read_map(&s->context.memory) : 0;
+	/* Only the stub goes on in this program. */
+	r = memory_read_map(&s->context.memory);
 	return r < 0 ? log_errno(r, "read /proc/self/maps") : 0;
 }
 
@@ -366,8 +358,8 @@ static void leave_mounts(struct supervisor *s)
 }
 
 /*
- * None of a machine that will not be may be left when what they have is taken down. The holder may
- * be held up by something; PID 1 is killed by boot_undo(), if it is watched already.
+ * After a failure no child may be left when the host's part is undone. The holder is killed, since
+ * it may hang; boot_undo() kills PID 1 once there is a pidfd of it.
  */
 static void dismiss_children(struct supervisor *s)
 {
@@ -390,14 +382,9 @@ int boot_machine(struct supervisor *s)
 	s->report_fd = s->holder_fd = -1;
 	s->start_error = 0;
 	s->plan_reached_exec = false;
-	r = begin(s);
-	if (r >= 0)
-		r = prepare(s);
+	r = prepare(s);
 	if (r >= 0)
 		r = set_up(s);
-	/* Nobody needs it before, and PID 1 still makes its mounts. */
-	if (r >= 0)
-		r = supervisor_open_to_others(s);
 	leave_mounts(s);
 	if (r >= 0)
 		r = follow_children(s);
@@ -412,7 +399,7 @@ int boot_machine(struct supervisor *s)
 	return r;
 }
 
-/* Ends what was not ended by itself. */
+/* In case it has not ended by itself. */
 static void kill_leader(struct supervisor *s)
 {
 	siginfo_t info;
@@ -429,7 +416,7 @@ static void kill_leader(struct supervisor *s)
 void boot_undo(struct supervisor *s)
 {
 	kill_leader(s);
-	stop_end_asking(s);
+	stop_unwatch(&s->stop);
 	if (s->pty_fd >= 0)
 		(void)close(take_fd(&s->pty_fd));
 	host_undo(&s->host);

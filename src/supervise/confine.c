@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the supervisor gives up once its machine runs: whoever takes it over through the network it
- * serves, its console or its control socket gets less than root. Two things bound what it can give
- * up. It makes the machine again at each reboot, so it keeps what that needs; and the next PID 1
- * inherits whatever is taken here for good, so nothing may be taken that a machine has.
+ * What the supervisor gives up once its machine runs, so that an attacker who takes it over through
+ * the network it serves, its console or its control socket gets less than root. Two things limit
+ * what it can give up: it makes the machine again at each reboot, so it keeps what that needs; and
+ * the next PID 1 inherits the loss, so it must never give up anything that a machine may have.
  * doc/decisions/0027-confined-supervisor.md. Supervisor's side.
  */
+#include "supervise/confine.h"
+
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
@@ -15,7 +17,6 @@
 #include "lib/caps.h"
 #include "lib/cleanup.h"
 #include "log/log.h"
-#include "supervise/internal.h"
 
 /* To serve the machine, to give back what it had, and to make it again. */
 #define CAPS_NEEDED                                                                                \
@@ -46,13 +47,13 @@ static int limit_capabilities(uint64_t keep)
 }
 
 /* The machine's own filter with the gates open that making a machine needs. */
-static int filter_system_calls(const struct supervisor *s)
+static int filter_system_calls(const struct spec *spec, const struct host_facts *facts)
 {
 	autofree struct seccomp_program *program = NULL;
 	struct sock_fprog filter;
 	unsigned holds =
-		SECCOMP_USER_NAMESPACE | SECCOMP_OWN_USERS | (s->spec->vsock ? SECCOMP_VSOCK : 0);
-	int r = seccomp_select(s->host.facts.caps | CAPS_BIT(CAP_BPF), holds, &program);
+		SECCOMP_USER_NAMESPACE | SECCOMP_OWN_USERS | (spec->vsock ? SECCOMP_VSOCK : 0);
+	int r = seccomp_select(facts->caps | CAPS_BIT(CAP_BPF), holds, &program);
 
 	if (r < 0)
 		return r;
@@ -60,25 +61,20 @@ static int filter_system_calls(const struct supervisor *s)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0 ? -errno : 0;
 }
 
-int confine_supervisor(struct supervisor *s)
+int confine_supervisor(const struct spec *spec, const struct host_facts *facts)
 {
-	uint64_t machine_caps = s->host.facts.caps;
 	int r;
 
-	if (s->is_confined)
-		return 0;
 	/* First, because a filter can only be set with CAP_SYS_ADMIN or with no_new_privs, which
 	 * the next PID 1 would inherit. */
-	r = filter_system_calls(s);
+	r = filter_system_calls(spec, facts);
 	if (r < 0)
 		return log_errno(r, "filter the system calls of the supervisor of machine %s",
-				 s->spec->machine);
+				 spec->machine);
 	/* Without a user namespace the next PID 1 gets its capabilities from here. */
-	r = limit_capabilities(s->host.facts.has_user_namespace ? CAPS_NEEDED
-								: CAPS_NEEDED | machine_caps);
+	r = limit_capabilities(facts->has_user_namespace ? CAPS_NEEDED : CAPS_NEEDED | facts->caps);
 	if (r < 0)
 		return log_errno(r, "drop capabilities of the supervisor of machine %s",
-				 s->spec->machine);
-	s->is_confined = true;
+				 spec->machine);
 	return 0;
 }

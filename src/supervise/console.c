@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The console of a machine: what its master says goes to the log, to a bounded back-scroll, to the
- * caller's terminal and to attached clients; what those type goes in. Nobody can hold up the
- * supervisor: a slow client is let go. Where the caller of `run` does not read its output, or the
- * guest its input, it is the writer at the other end that waits, as at any terminal (T02, T03).
- * Supervisor's side.
+ * The console of a machine. Output goes from the pty to the log, a bounded scrollback, the caller's
+ * terminal and attached clients; what those type goes to the pty. Must never block the supervisor:
+ * a slow client is dropped. If the caller of `run` doesn't read, or the guest doesn't, the writer
+ * at the other end waits, as at any terminal (T02, T03). Supervisor's side.
  */
+#include "supervise/console.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -19,21 +20,20 @@
 #include "lib/time.h"
 #include "log/log.h"
 #include "supervise/clients.h"
-#include "supervise/internal.h"
 
 #define READ_SIZE 4096
-/* Per wake-up, so that a flood can't keep the loop from its other work. */
+/* Per wake-up, so that a flood of output doesn't starve the rest of the loop. */
 #define READS_MAX 64
-/* What a machine says in its last moments, and nobody has read yet: more than a pty can hold. */
+/* Output that the caller has not read yet. More than a pty holds: nothing is lost at the end. */
 #define OUTPUT_MAX (256 * 1024)
 /*
- * Input that the guest has not taken yet. Beyond that nobody's input is read; below, the keys that
- * leave are seen also where the guest reads nothing.
+ * Input that the guest has not read yet. Above this limit no input is read; below it the supervisor
+ * still sees the keys that leave, even if the guest reads nothing.
  */
 #define TYPED_MAX (64 * 1024)
-/* Where epoll can't watch standard input, for want of memory say. */
+/* Epoll may fail to watch standard input, for lack of memory for example. */
 #define INPUT_RETRY_US (100 * USEC_PER_MSEC)
-/* An unfinished line ("login: ") is logged when the console has been silent for so long. */
+/* An unfinished line ("login: ") is logged after this much silence. */
 #define FLUSH_US (500 * USEC_PER_MSEC)
 /* ^] three times within a second. Source: systemd-nspawn(1). */
 #define ESCAPE_BYTE 0x1d
@@ -41,11 +41,11 @@
 #define ESCAPE_US USEC_PER_SEC
 
 struct console {
-	struct supervisor *s;
+	struct console_options options;
 	int pty_fd;
 	struct console_clients *clients;
 	struct event_timer flush_timer;
-	struct event_timer pump_timer;
+	struct event_timer read_timer;
 	struct scrollback scrollback;
 	struct backlog typed; /* on its way to the guest */
 	bool is_held;	      /* no input is read until the guest has taken some */
@@ -59,43 +59,43 @@ struct console {
 	uint64_t escape_since_us;
 };
 
-static int flush_log(struct event_loop *loop, void *userdata)
+static int on_flush_due(struct event_loop *loop, void *userdata)
 {
 	struct console *console = userdata;
 
-	consolelog_flush(console->s->log);
+	consolelog_flush(console->options.log);
 	return 0;
 }
 
 static void log_output(struct console *console, const char *data, size_t size)
 {
-	if (!console->s->log)
+	if (!console->options.log)
 		return;
-	consolelog_write(console->s->log, data, size);
-	if (consolelog_pending(console->s->log))
-		event_arm_timer(console->s->loop, &console->flush_timer,
+	consolelog_write(console->options.log, data, size);
+	if (consolelog_pending(console->options.log))
+		event_arm_timer(console->options.loop, &console->flush_timer,
 				time_monotonic_us() + FLUSH_US);
 	else
-		event_disarm_timer(console->s->loop, &console->flush_timer);
+		event_disarm_timer(console->options.loop, &console->flush_timer);
 }
 
-static void spread(struct console *console, const char *data, size_t size)
+static void distribute(struct console *console, const char *data, size_t size)
 {
 	log_output(console, data, size);
-	if (console->s->spec->managed)
+	if (console->options.keeps_scrollback)
 		scrollback_add(&console->scrollback, data, size);
 	console_clients_send(console->clients, data, size);
 	(void)outlet_write(&console->output, data, size);
 }
 
-/* 0: nothing more for now; 1: something was read; -EIO and the like: the machine has let go. */
+/* 1: something was read; 0: nothing more for now; -EIO and others: the guest's side is closed. */
 static int read_master(struct console *console)
 {
 	char data[READ_SIZE];
 	ssize_t n = read(console->pty_fd, data, sizeof(data));
 
 	if (n > 0) {
-		spread(console, data, (size_t)n);
+		distribute(console, data, (size_t)n);
 		return 1;
 	}
 	if (n == 0)
@@ -104,36 +104,36 @@ static int read_master(struct console *console)
 }
 
 /*
- * Not while the caller of `run` has something left to read: then the pty fills up, and the guest's
- * writer waits. A flood is left in the middle, to go on when others have had their turn.
+ * Stops while the caller of `run` has output left to read: then the pty fills up and the guest's
+ * writer waits. Stops after READS_MAX too, and goes on once other events have had their turn.
  */
-static void pump(struct console *console)
+static void read_output(struct console *console)
 {
 	for (int reads = 0; reads < READS_MAX; reads++)
 		if (!outlet_is_empty(&console->output) || read_master(console) <= 0)
 			return;
-	event_arm_timer(console->s->loop, &console->pump_timer, time_monotonic_us());
+	event_arm_timer(console->options.loop, &console->read_timer, time_monotonic_us());
 }
 
-static int on_pump(struct event_loop *loop, void *userdata)
+static int on_read_again(struct event_loop *loop, void *userdata)
 {
 	struct console *console = userdata;
 
 	if (console->pty_fd >= 0)
-		pump(console);
+		read_output(console);
 	return 0;
 }
 
 static void on_output_empty(void *userdata)
 {
-	(void)on_pump(NULL, userdata);
+	(void)on_read_again(NULL, userdata);
 }
 
 static int on_input(struct event_loop *loop, int fd, uint32_t events, void *userdata);
 
 static void watch_input(struct console *console)
 {
-	struct event_loop *loop = console->s->loop;
+	struct event_loop *loop = console->options.loop;
 
 	if (console->input_fd < 0)
 		return;
@@ -150,21 +150,21 @@ static int on_input_retry(struct event_loop *loop, void *userdata)
 	return 0;
 }
 
-/* Removed and not only changed: a hang-up would be told again and again. */
+/* Remove the source instead of changing it: epoll would report a hang-up again and again. */
 static void hold_input(struct console *console, bool on)
 {
 	if (console->is_held == on)
 		return;
 	console->is_held = on;
-	event_disarm_timer(console->s->loop, &console->input_timer);
+	event_disarm_timer(console->options.loop, &console->input_timer);
 	if (!on)
 		watch_input(console);
 	else if (console->input_fd >= 0)
-		event_remove_fd(console->s->loop, console->input_fd);
+		event_remove_fd(console->options.loop, console->input_fd);
 	console_clients_hold(console->clients, on);
 }
 
-/* Writes what the guest takes. */
+/* Writes as much as the guest reads. */
 static void flush_typed(struct console *console)
 {
 	while (backlog_size(&console->typed) > 0) {
@@ -204,7 +204,7 @@ static int on_master(struct event_loop *loop, int fd, uint32_t events, void *use
 
 	if (backlog_size(&console->typed) > 0)
 		flush_typed(console);
-	pump(console);
+	read_output(console);
 	return 0;
 }
 
@@ -213,9 +213,9 @@ static int watch_master(struct console *console)
 	int r = fd_set_nonblock(console->pty_fd, true);
 
 	if (r >= 0)
-		r = event_add_fd(console->s->loop, console->pty_fd, EPOLLIN | EPOLLOUT | EPOLLET,
-				 on_master, console);
-	return r < 0 ? log_errno(r, "watch the console of machine %s", console->s->spec->machine)
+		r = event_add_fd(console->options.loop, console->pty_fd,
+				 EPOLLIN | EPOLLOUT | EPOLLET, on_master, console);
+	return r < 0 ? log_errno(r, "watch the console of machine %s", console->options.machine)
 		     : 0;
 }
 
@@ -227,7 +227,7 @@ void console_resize_from_terminal(struct console *console)
 		(void)ioctl(console->pty_fd, TIOCSWINSZ, &size);
 }
 
-/* True when the person has asked to leave. The bytes on the way are passed on all the same. */
+/* True when the person has asked to leave. Earlier escape bytes have gone to the guest. */
 static bool sees_escape(struct console *console, const char *data, size_t size)
 {
 	uint64_t now = time_monotonic_us();
@@ -251,8 +251,8 @@ static void close_input(struct console *console)
 {
 	if (console->input_fd < 0)
 		return;
-	event_disarm_timer(console->s->loop, &console->input_timer);
-	event_remove_fd(console->s->loop, console->input_fd);
+	event_disarm_timer(console->options.loop, &console->input_timer);
+	event_remove_fd(console->options.loop, console->input_fd);
 	if (console->input_fd != STDIN_FILENO)
 		(void)close(console->input_fd);
 	console->input_fd = -1;
@@ -271,7 +271,7 @@ static int on_input(struct event_loop *loop, int fd, uint32_t events, void *user
 		return 0;
 	}
 	if (sees_escape(console, data, (size_t)n)) {
-		stop_kill(console->s);
+		console->options.on_leave(console->options.userdata);
 		return 0;
 	}
 	type(console, data, (size_t)n);
@@ -296,18 +296,17 @@ static int open_input(struct console *console)
 	int r;
 
 	console->input_fd = own < 0 ? STDIN_FILENO : own;
-	r = event_add_fd(console->s->loop, console->input_fd, EPOLLIN, on_input, console);
+	r = event_add_fd(console->options.loop, console->input_fd, EPOLLIN, on_input, console);
 	if (r >= 0)
 		return 0;
 	close_input(console);
-	/* A regular file can't be waited for: it has no more to say than what a shell would read.
-	 */
+	/* Epoll doesn't take regular files. Their content isn't forwarded. */
 	return r == -EPERM ? 0 : log_errno(r, "watch the terminal");
 }
 
 static int open_terminal(struct console *console)
 {
-	enum spec_console mode = console->s->spec->console;
+	enum spec_console mode = console->options.mode;
 	bool has_output = mode == SPEC_CONSOLE_INTERACTIVE || mode == SPEC_CONSOLE_READ_ONLY;
 	int r;
 
@@ -317,7 +316,7 @@ static int open_terminal(struct console *console)
 		outlet_open_own(&console->output, -1, 0);
 	console->output.on_empty = on_output_empty;
 	console->output.userdata = console;
-	outlet_attach(&console->output, console->s->loop);
+	outlet_attach(&console->output, console->options.loop);
 	if (mode != SPEC_CONSOLE_INTERACTIVE)
 		return 0;
 	r = open_input(console);
@@ -340,22 +339,22 @@ static void on_client_resize(void *userdata, uint16_t rows, uint16_t columns)
 		(void)ioctl(console->pty_fd, TIOCSWINSZ, &size);
 }
 
-int console_new(struct supervisor *s, struct console **ret)
+int console_new(const struct console_options *options, struct console **ret)
 {
 	struct console *console = calloc(1, sizeof(*console));
 	int r;
 
 	if (!console)
 		return log_oom();
-	console->s = s;
+	console->options = *options;
 	console->pty_fd = console->input_fd = console->output.fd = -1;
-	console->flush_timer =
-		(struct event_timer){.due_us = USEC_INFINITY, .fn = flush_log, .userdata = console};
-	console->pump_timer =
-		(struct event_timer){.due_us = USEC_INFINITY, .fn = on_pump, .userdata = console};
+	console->flush_timer = (struct event_timer){
+		.due_us = USEC_INFINITY, .fn = on_flush_due, .userdata = console};
+	console->read_timer = (struct event_timer){
+		.due_us = USEC_INFINITY, .fn = on_read_again, .userdata = console};
 	console->input_timer = (struct event_timer){
 		.due_us = USEC_INFINITY, .fn = on_input_retry, .userdata = console};
-	r = console_clients_new(s->loop, on_client_input, on_client_resize, console,
+	r = console_clients_new(options->loop, on_client_input, on_client_resize, console,
 				&console->clients);
 	if (r >= 0)
 		r = open_terminal(console);
@@ -376,7 +375,7 @@ int console_connect(struct console *console, int pty_fd)
 		return 0;
 	console_resize_from_terminal(console);
 	r = watch_master(console);
-	/* Nobody may try to read from it: it could block. */
+	/* It is not non-blocking, so a read could block. */
 	if (r < 0)
 		cleanup_close(&console->pty_fd);
 	return r;
@@ -386,14 +385,14 @@ void console_disconnect(struct console *console)
 {
 	if (console->pty_fd < 0)
 		return;
-	event_remove_fd(console->s->loop, console->pty_fd);
-	/* With an end, should a process of the host's write there. */
+	event_remove_fd(console->options.loop, console->pty_fd);
+	/* Bounded, in case a process of the host keeps writing to it. */
 	for (int reads = 0; reads < READS_MAX && read_master(console) > 0; reads++)
 		;
-	if (console->s->log)
-		consolelog_flush(console->s->log);
-	event_disarm_timer(console->s->loop, &console->flush_timer);
-	event_disarm_timer(console->s->loop, &console->pump_timer);
+	if (console->options.log)
+		consolelog_flush(console->options.log);
+	event_disarm_timer(console->options.loop, &console->flush_timer);
+	event_disarm_timer(console->options.loop, &console->read_timer);
 	(void)close(take_fd(&console->pty_fd));
 	backlog_done(&console->typed);
 	hold_input(console, false);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a machine's supervisor does when it is called: machine/control.h. Supervisor's side. */
+/*
+ * The methods of a machine's control socket, as machine/control.h describes them. Must never wait
+ * for a client or a guest. Supervisor's side.
+ */
+#include "supervise/control.h"
+
 #include <json-c/json.h>
 
 #include "lib/macro.h"
@@ -7,9 +12,10 @@
 #include "lib/time.h"
 #include "log/log.h"
 #include "machine/control.h"
+#include "supervise/console.h"
 #include "supervise/control_server.h"
-#include "supervise/internal.h"
 #include "supervise/network.h"
+#include "supervise/stop.h"
 
 /* *ret stays as it is when the parameter is not given. -EINVAL: not a number of 0 to `max`. */
 static int take_number(struct json_object *in, const char *name, int64_t max, int64_t *ret)
@@ -29,33 +35,34 @@ static int take_number(struct json_object *in, const char *name, int64_t max, in
 static int method_describe(struct control_connection *c, void *userdata, struct json_object *in,
 			   struct json_object **out)
 {
-	*out = machine_state_to_json(&((struct supervisor *)userdata)->state);
+	*out = machine_state_to_json(((struct control_target *)userdata)->state);
 	return *out ? 0 : -ENOMEM;
 }
 
 static int method_power_off(struct control_connection *c, void *userdata, struct json_object *in,
 			    struct json_object **out)
 {
-	struct supervisor *s = userdata;
+	struct control_target *target = userdata;
 	int64_t timeout_us = -1;
 	int r = take_number(in, "timeoutUSec", INT64_MAX, &timeout_us);
 
 	if (r < 0)
 		return r;
-	r = stop_ask(s, timeout_us < 0 ? s->spec->stop_timeout_us : (uint64_t)timeout_us);
+	r = stop_ask(target->stop,
+		     timeout_us < 0 ? target->state->stop_timeout_us : (uint64_t)timeout_us);
 	return r == -EINVAL ? -EIO : r;
 }
 
 static int method_reboot(struct control_connection *c, void *userdata, struct json_object *in,
 			 struct json_object **out)
 {
-	return stop_ask_reboot(userdata);
+	return stop_ask_reboot(((struct control_target *)userdata)->stop);
 }
 
 static int method_terminate(struct control_connection *c, void *userdata, struct json_object *in,
 			    struct json_object **out)
 {
-	stop_kill(userdata);
+	stop_kill(((struct control_target *)userdata)->stop);
 	return 0;
 }
 
@@ -63,7 +70,7 @@ static int method_terminate(struct control_connection *c, void *userdata, struct
 static int method_attach(struct control_connection *c, void *userdata, struct json_object *in,
 			 struct json_object **out)
 {
-	struct supervisor *s = userdata;
+	struct control_target *target = userdata;
 	int64_t rows = 0;
 	int64_t columns = 0;
 	int fd;
@@ -73,20 +80,20 @@ static int method_attach(struct control_connection *c, void *userdata, struct js
 		r = take_number(in, "columns", UINT16_MAX, &columns);
 	if (r < 0)
 		return r;
-	if (!s->console || s->spec->console == SPEC_CONSOLE_PIPE)
+	if (!target->console)
 		return -ENOTTY;
 	fd = control_hand_over(c);
 	if (fd < 0)
 		return fd;
-	return console_add_client(s->console, fd, (uint16_t)rows, (uint16_t)columns);
+	return console_add_client(target->console, fd, (uint16_t)rows, (uint16_t)columns);
 }
 
 static int method_list_ports(struct control_connection *c, void *userdata, struct json_object *in,
 			     struct json_object **out)
 {
-	const struct supervisor *s = userdata;
+	const struct control_target *target = userdata;
 	size_t count;
-	const struct net_port *ports = network_ports(s->network, &count);
+	const struct net_port *ports = network_ports(target->network, &count);
 	struct json_object *list = json_object_new_array();
 	char text[NET_PORT_TEXT];
 
@@ -123,7 +130,7 @@ static int method_add_port(struct control_connection *c, void *userdata, struct 
 
 	if (r < 0)
 		return r;
-	r = network_add_port(((struct supervisor *)userdata)->network, &port, &failure);
+	r = network_add_port(((struct control_target *)userdata)->network, &port, &failure);
 	if (r >= 0 || !failure.text)
 		return r == -EINVAL ? -EIO : r;
 	control_fail_as(c, r == -EADDRINUSE ? CONTROL_INTERFACE ".PortTaken"
@@ -144,7 +151,7 @@ static int method_remove_port(struct control_connection *c, void *userdata, stru
 
 	if (r < 0)
 		return r;
-	r = network_remove_port(((struct supervisor *)userdata)->network, &port);
+	r = network_remove_port(((struct control_target *)userdata)->network, &port);
 	if (r == -ENOENT)
 		control_fail_as(c, CONTROL_INTERFACE ".NoSuchPort");
 	return r;
@@ -161,9 +168,11 @@ static const struct control_method methods[] = {
 	{CONTROL_INTERFACE ".RemovePort", method_remove_port},
 };
 
-int control_open(struct supervisor *s, struct control_server **ret)
+int control_open(struct event_loop *loop, int machine_dir, struct control_target *target,
+		 struct control_server **ret)
 {
-	int r = control_server_new(s->loop, s->machine_dir, methods, ARRAY_SIZE(methods), s, ret);
+	int r = control_server_new(loop, machine_dir, methods, ARRAY_SIZE(methods), target, ret);
 
-	return r < 0 ? log_errno(r, "make the control socket of machine %s", s->spec->machine) : 0;
+	return r < 0 ? log_errno(r, "make the control socket of machine %s", target->state->name)
+		     : 0;
 }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The words for an operation that failed: what was tried comes from the plan, the next step from a
- * table. Supervisor's side.
+ * Words the failure of an op: the plan tells what was tried, a table tells what to do about it.
+ * Must never change anything: it only reads the image. Supervisor's side.
  */
+#include "supervise/errors.h"
+
 #include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "lib/io.h"
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "log/log.h"
-#include "supervise/internal.h"
 
 /* ElfW(Ehdr) of this very program would say so too. */
 #if defined(__x86_64__)
@@ -175,12 +177,13 @@ static int open_program(int image_fd, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-static void explain_exec(const struct supervisor *s, const struct plan_op *op, int error)
+static void explain_exec(const struct boot_failure *failure)
 {
+	int error = failure->error;
 	char buffer[128];
 
-	for (char *const *path = op->candidates; *path; path++) {
-		autoclose int fd = open_program(s->image_fd, *path);
+	for (char *const *path = failure->op->candidates; *path; path++) {
+		autoclose int fd = open_program(failure->image_fd, *path);
 		const char *why;
 
 		if (fd < 0)
@@ -195,25 +198,27 @@ static void explain_exec(const struct supervisor *s, const struct plan_op *op, i
 	}
 }
 
-static int log_exec(const struct supervisor *s, const struct plan_op *op, int error)
+static int log_exec(const struct boot_failure *failure)
 {
-	const char *program = op->argv[0];
-	bool is_boot = s->spec->start == SPEC_START_BOOT;
+	const struct spec *spec = failure->spec;
+	const char *program = failure->op->argv[0];
+	bool is_boot = spec->start == SPEC_START_BOOT;
 
-	if (!is_boot && (!s->spec->parameters || !s->spec->parameters[0]))
-		program = op->candidates[0];
-	(void)log_errno(error, "execute %s%s in machine %s", is_boot ? "the init " : "", program,
-			s->spec->machine);
-	explain_exec(s, op, error);
-	return error;
+	if (!is_boot && (!spec->parameters || !spec->parameters[0]))
+		program = failure->op->candidates[0];
+	(void)log_errno(failure->error, "execute %s%s in machine %s", is_boot ? "the init " : "",
+			program, spec->machine);
+	explain_exec(failure);
+	return failure->error;
 }
 
-static int log_store_binds(const struct supervisor *s, const struct plan_op *op, int error)
+static int log_store_binds(const struct boot_failure *failure)
 {
-	const struct plan_store_path *paths = op->blob;
-	const char *name = paths[s->context.current_item].name;
+	const struct plan_store_path *paths = failure->op->blob;
+	int error = failure->error;
 
-	(void)log_errno(error, "start machine %s: show it /nix/store/%s", s->spec->machine, name);
+	(void)log_errno(error, "start machine %s: show it /nix/store/%s", failure->spec->machine,
+			paths[failure->item].name);
 	if (error == -ENOENT)
 		log_hint("it was deleted a moment ago: nix-store --verify --repair brings it back");
 	if (error == -ENOSPC)
@@ -221,23 +226,25 @@ static int log_store_binds(const struct supervisor *s, const struct plan_op *op,
 	return error;
 }
 
-int boot_log_failure(const struct supervisor *s, const struct plan_op *op, int error)
+int boot_log_failure(const struct boot_failure *failure)
 {
+	const struct plan_op *op = failure->op;
 	autofree char *line = NULL;
 	size_t size;
 	FILE *stream;
 
 	if (op->kind == PLAN_OP_EXEC)
-		return log_exec(s, op, error);
+		return log_exec(failure);
 	if (op->kind == PLAN_OP_STORE_BINDS || op->kind == PLAN_OP_STORE_VIEW)
-		return log_store_binds(s, op, error);
+		return log_store_binds(failure);
 	stream = open_memstream(&line, &size);
 	if (!stream)
 		return log_oom();
 	plan_print_op(op, stream);
 	if (fclose(stream) != 0)
 		return log_oom();
-	(void)log_errno(error, "start machine %s: step \"%s\" failed", s->spec->machine, line);
-	print_hint(op, error);
-	return error;
+	(void)log_errno(failure->error, "start machine %s: step \"%s\" failed",
+			failure->spec->machine, line);
+	print_hint(op, failure->error);
+	return failure->error;
 }

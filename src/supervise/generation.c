@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Generations of a NixOS machine that boots from the host's store: the last one that became ready
- * is remembered on disk, and one that doesn't become ready is rolled back to it, where the settings
- * ask for that. Must never roll back what a person has ended. Supervisor's side.
+ * Remembers on disk which generation last became ready, and switches a profile back to it. Must
+ * never touch a profile unless the settings ask for roll-backs. Supervisor's side.
  */
+#include "supervise/generation.h"
+
 #include <fcntl.h>
 #include <limits.h>
 
@@ -14,7 +15,6 @@
 #include "lib/time.h"
 #include "log/log.h"
 #include "nix/nix.h"
-#include "supervise/internal.h"
 
 #define GOOD "good"
 
@@ -38,17 +38,21 @@ static char *read_good(const char *profile)
 	return text;
 }
 
-void generation_note_good(struct supervisor *s)
+void generation_unwatch(struct generation *generation)
 {
-	const char *system = s->host.facts.store_system;
-	autofree char *profile = system ? store_profile_machine(s->spec->nix_system) : NULL;
+	event_disarm_timer(generation->loop, &generation->timer);
+}
+
+void generation_note_good(struct generation *generation, const char *system)
+{
+	autofree char *profile = system ? store_profile_machine(generation->profile_path) : NULL;
 	autofree char *known = profile ? read_good(profile) : NULL;
 	autofree char *text = profile ? str_printf("%s\n", system) : NULL;
 	autoclose int dir = -1;
 	int r;
 
-	event_disarm_timer(s->loop, &s->ready_timer);
-	s->has_rolled_back = false;
+	generation_unwatch(generation);
+	generation->has_rolled_back = false;
 	if (!text || (known && streq(known, system)))
 		return;
 	dir = open_dir(profile);
@@ -60,23 +64,24 @@ void generation_note_good(struct supervisor *s)
 
 static int on_late(struct event_loop *loop, void *userdata)
 {
-	struct supervisor *s = userdata;
+	struct generation *generation = userdata;
 	char span[64];
 
-	log_warning("machine %s has not become ready within %s, killing it", s->spec->machine,
-		    time_format_span(s->spec->ready_timeout_us, span, sizeof(span)));
-	stop_kill_all(s);
+	log_warning("machine %s has not become ready within %s, killing it", generation->machine,
+		    time_format_span(generation->ready_timeout_us, span, sizeof(span)));
+	generation->on_late(generation->userdata);
 	return 0;
 }
 
-void generation_watch(struct supervisor *s)
+void generation_watch(struct generation *generation)
 {
 	uint64_t now = time_monotonic_us();
 
-	s->ready_timer.fn = on_late;
-	s->ready_timer.userdata = s;
-	if (s->spec->nix_rollback && s->spec->ready_timeout_us < USEC_INFINITY - now)
-		event_arm_timer(s->loop, &s->ready_timer, now + s->spec->ready_timeout_us);
+	generation->timer.fn = on_late;
+	generation->timer.userdata = generation;
+	if (generation->is_enabled && generation->ready_timeout_us < USEC_INFINITY - now)
+		event_arm_timer(generation->loop, &generation->timer,
+				now + generation->ready_timeout_us);
 }
 
 /* The newest generation of that system, or 0. */
@@ -95,35 +100,30 @@ static unsigned find_generation(const char *profile, const char *system)
 	return number;
 }
 
-static bool roll_back(struct supervisor *s, const char *profile, const char *failed)
+bool generation_roll_back(struct generation *generation, const char *failed, unsigned from)
 {
-	autofree char *good = read_good(profile);
-	unsigned number = good ? find_generation(profile, good) : 0;
-	unsigned from = s->state.nix_generation;
+	autofree char *profile = NULL;
+	autofree char *good = NULL;
+	unsigned number;
 
+	if (!generation->is_enabled || generation->has_rolled_back)
+		return false;
+	profile = store_profile_machine(generation->profile_path);
+	good = profile ? read_good(profile) : NULL;
+	number = good ? find_generation(profile, good) : 0;
+	if (!profile)
+		return false;
 	if (!good || streq_null(good, failed) || number == 0) {
 		log_warning("machine %s: there is no generation to roll back to: none but this one "
 			    "has become ready so far, or it was deleted",
-			    s->spec->machine);
+			    generation->machine);
 		return false;
 	}
 	if (nix_profile_switch(profile, number, &number) < 0)
 		return false;
 	log_warning("machine %s: generation %u did not become ready, rolled back to generation %u, "
 		    "which is booted now",
-		    s->spec->machine, from, number);
+		    generation->machine, from, number);
+	generation->has_rolled_back = true;
 	return true;
-}
-
-bool generation_roll_back(struct supervisor *s, const char *failed)
-{
-	autofree char *profile = NULL;
-
-	event_disarm_timer(s->loop, &s->ready_timer);
-	if (!s->spec->nix_rollback || s->is_ready || s->wants_no_reboot || s->is_stopping ||
-	    s->has_rolled_back)
-		return false;
-	profile = store_profile_machine(s->spec->nix_system);
-	s->has_rolled_back = profile && roll_back(s, profile, failed);
-	return s->has_rolled_back;
 }

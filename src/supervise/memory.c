@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What an idle supervisor weighs. The kernel maps 64 KiB of code around each page that is touched;
- * starting touches nearly all of the program, waiting nearly nothing. After a second of silence the
- * pages of code and constants are given back: they come from the file again when they are needed.
- * Supervisor's side.
+ * Keeps an idle supervisor small. The kernel maps 64 KiB of code around each page that is touched;
+ * starting a machine touches nearly the whole program, waiting almost nothing. So after a second of
+ * silence the pages of code and constants are dropped; the kernel reads them from the file again
+ * when they are needed. Must never drop a page that was written to. Supervisor's side.
  */
+#include "supervise/memory.h"
+
 #include <link.h>
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "lib/time.h"
-#include "supervise/internal.h"
 
 #define QUIET_US USEC_PER_SEC
 
@@ -24,7 +26,7 @@ struct ranges {
 	} items[RANGES_MAX];
 };
 
-/* Segments that are never written to: what is dropped of them comes back from the file. */
+/* Segments that are never written to: their pages come back from the file. */
 static int collect_object(struct dl_phdr_info *info, size_t size, void *userdata)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -46,7 +48,7 @@ static int collect_object(struct dl_phdr_info *info, size_t size, void *userdata
 	return 0;
 }
 
-/* Collected first, dropped last: what runs in between would be touched again. */
+/* Collect first and drop last: code that runs in between would be mapped again. */
 static int on_quiet(struct event_loop *loop, void *userdata)
 {
 	struct ranges ranges = {};
@@ -61,11 +63,8 @@ static int on_quiet(struct event_loop *loop, void *userdata)
 	return 0;
 }
 
-void memory_watch(struct supervisor *s)
+void memory_watch(struct event_loop *loop, struct event_timer *timer)
 {
-	if (!s->spec->managed)
-		return;
-	s->quiet_timer.fn = on_quiet;
-	s->quiet_timer.userdata = s;
-	event_set_quiet(s->loop, &s->quiet_timer, QUIET_US);
+	timer->fn = on_quiet;
+	event_set_quiet(loop, timer, QUIET_US);
 }

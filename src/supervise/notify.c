@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The guest's word that it is ready: READY=1 on /run/host/notify, from its PID 1 and nobody else.
- * Datagrams are bounded, descriptors that come along are never taken (T06). Source: sd_notify(3).
- * Supervisor's side.
+ * READY=1 on /run/host/notify, which counts only from PID 1 of the machine. Datagrams are bounded;
+ * must never accept a descriptor that a datagram carries (T06). Source: sd_notify(3). Supervisor's
+ * side.
  */
+#include "supervise/notify.h"
+
+#include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "lib/str.h"
-#include "log/log.h"
-#include "supervise/internal.h"
 
 #define NOTIFY_MAX 4096
-/* Datagrams per wake-up, so that a flood can't keep the loop from its other work. */
+/* Datagrams per wake-up, so that a flood doesn't starve the rest of the loop. */
 #define NOTIFY_BURST 16
 
-/* Room for who sent it and nothing else: the kernel drops descriptors that come along. */
+/* Room for the credentials only: the kernel then drops any descriptors. */
 union notify_control {
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(sizeof(struct ucred))];
 };
 
-/* The sender's pid as this process numbers it; 0 when it is not told. */
+/* The sender's pid in this process's PID namespace; 0: unknown. */
 static pid_t sender_of(struct msghdr *message)
 {
 	const struct cmsghdr *header = CMSG_FIRSTHDR(message);
@@ -42,7 +44,7 @@ static bool says_ready(const char *text)
 }
 
 /* 1: a datagram was taken, 0: there is none. */
-static int take_datagram(struct supervisor *s, int fd)
+static int take_datagram(struct notify *notify)
 {
 	char text[NOTIFY_MAX + 1];
 	union notify_control control;
@@ -53,7 +55,7 @@ static int take_datagram(struct supervisor *s, int fd)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(notify->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	pid_t pid;
 
 	if (n < 0)
@@ -62,29 +64,26 @@ static int take_datagram(struct supervisor *s, int fd)
 	if (message.msg_flags & MSG_TRUNC)
 		return 1;
 	text[n] = '\0';
-	if (pid == s->leader && says_ready(text))
-		supervisor_set_ready(s);
+	if (pid > 0 && pid == notify->pid && says_ready(text))
+		notify->on_ready(notify->userdata);
 	return 1;
 }
 
 static int on_notify(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
-	for (int i = 0; i < NOTIFY_BURST && take_datagram(userdata, fd) > 0; i++)
+	for (int i = 0; i < NOTIFY_BURST && take_datagram(userdata) > 0; i++)
 		;
 	return 0;
 }
 
-int notify_watch(struct supervisor *s)
+int notify_watch(struct event_loop *loop, struct notify *notify)
 {
-	int r = 0;
-
-	if (s->host.notify_fd >= 0)
-		r = event_add_fd(s->loop, s->host.notify_fd, EPOLLIN, on_notify, s);
-	return r < 0 ? log_errno(r, "watch the notification socket") : 0;
+	return notify->fd < 0 ? 0 : event_add_fd(loop, notify->fd, EPOLLIN, on_notify, notify);
 }
 
-void notify_unwatch(struct supervisor *s)
+void notify_unwatch(struct event_loop *loop, struct notify *notify)
 {
-	if (s->host.notify_fd >= 0)
-		event_remove_fd(s->loop, s->host.notify_fd);
+	if (notify->fd >= 0)
+		event_remove_fd(loop, notify->fd);
+	*notify = (struct notify){.fd = -1};
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The life of a machine: claim its name and image, boot, watch, boot again when it reboots, and
- * give everything back. Supervisor's side.
+ * give everything back. Ties console, control socket, network and the rest together. Supervisor's
+ * side.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,15 +26,18 @@
 #include "log/log.h"
 #include "machine/cgroups.h"
 #include "machine/oom.h"
+#include "supervise/confine.h"
+#include "supervise/console.h"
 #include "supervise/control_server.h"
 #include "supervise/internal.h"
+#include "supervise/memory.h"
 #include "supervise/network.h"
 
-/* A machine that reboots so often in a row, each time within so short a time, is in a loop. */
+/* More quick boots than this in a row are a loop. */
 #define QUICK_BOOT_US (5 * USEC_PER_SEC)
 #define QUICK_BOOTS_MAX 8
 #define STATE_RETRY_US USEC_PER_SEC
-/* Output that nobody has read so long after a signal that asked for the end is dropped. */
+/* How long after a signal that asked for the end output waits for a reader. */
 #define SIGNALLED_OUTPUT_MS 3000
 
 #define EXIT_NOT_EXECUTABLE 126
@@ -41,14 +45,13 @@
 
 static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGWINCH};
 
-static int mark(struct supervisor *s, const char *text)
+static void mark(struct supervisor *s, const char *text)
 {
 	if (s->log)
 		consolelog_mark(s->log, text);
-	return 0;
 }
 
-/* Until it is written: a full /run, say, will be emptied again. */
+/* Tries again until it is written: a full /run, for example, has room again later. */
 static int write_state(struct supervisor *s)
 {
 	int r = machine_state_write(s->machine_dir, &s->state);
@@ -75,20 +78,40 @@ int supervisor_write_state(struct supervisor *s, enum machine_phase phase)
 				  : log_errno(r, "write the state of machine %s", s->spec->machine);
 }
 
-void supervisor_set_ready(struct supervisor *s)
+static void on_ready(void *userdata)
 {
+	struct supervisor *s = userdata;
+
 	if (s->is_ready)
 		return;
 	s->is_ready = true;
-	if (!s->is_stopping)
+	s->stop.target.is_starting = false;
+	if (!s->stop.is_stopping)
 		(void)supervisor_write_state(s, MACHINE_PHASE_RUNNING);
 	mark(s, "ready");
-	generation_note_good(s);
+	generation_note_good(&s->generation, s->host.facts.store_system);
 	start_report_ready(s);
-	memory_watch(s);
+	if (s->spec->managed)
+		memory_watch(s->loop, &s->quiet_timer);
 }
 
-/* `fd` as in signalfd(2). What stays blocked and unwatched is of no interest any more. */
+static void on_stopping(void *userdata)
+{
+	(void)supervisor_write_state(userdata, MACHINE_PHASE_STOPPING);
+}
+
+/* The person at the terminal has typed the keys that leave. */
+static void on_leave(void *userdata)
+{
+	stop_kill(&((struct supervisor *)userdata)->stop);
+}
+
+static void on_late(void *userdata)
+{
+	stop_kill_all(&((struct supervisor *)userdata)->stop);
+}
+
+/* `fd` as in signalfd(2). The other signals stay blocked, and are ignored from here on. */
 static int open_signals(int fd, bool with_resize)
 {
 	sigset_t set;
@@ -109,35 +132,34 @@ static int block_signals(struct supervisor *s)
 	return s->signal_fd < 0 ? log_errno(s->signal_fd, "watch signals") : 0;
 }
 
-/* 0: none came that means the end. */
-static int take_signal(struct supervisor *s)
+/* True for a signal that asks for the end. */
+static bool take_signal(struct supervisor *s)
 {
 	struct signalfd_siginfo info;
 
 	if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
-		return 0;
-	if (info.ssi_signo == SIGWINCH) {
+		return false;
+	if (info.ssi_signo == SIGWINCH)
 		console_resize_from_terminal(s->console);
-		return 0;
-	}
-	s->was_signalled = true;
-	return (int)info.ssi_signo;
+	else
+		s->was_signalled = true;
+	return info.ssi_signo != SIGWINCH;
 }
 
 static int on_signal(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
-	int signal = take_signal(userdata);
+	struct supervisor *s = userdata;
 
-	if (signal > 0)
-		(void)stop_on_signal(userdata, signal);
+	if (take_signal(s))
+		stop_on_signal(&s->stop);
 	return 0;
 }
 
 bool supervisor_is_interrupted(struct supervisor *s)
 {
-	bool is_interrupted = take_signal(s) > 0;
+	bool is_interrupted = take_signal(s);
 
-	s->wants_no_reboot |= is_interrupted;
+	s->stop.wants_no_reboot |= is_interrupted;
 	return is_interrupted;
 }
 
@@ -165,6 +187,8 @@ static int on_leader(struct event_loop *loop, int fd, uint32_t events, void *use
 	if (waitid((idtype_t)P_PIDFD, (id_t)fd, &info, WEXITED) < 0)
 		return errno == EINTR ? 0 : -errno;
 	take_exit(s, &info);
+	s->stop.target.leader_fd = -1;
+	s->notify.pid = 0;
 	event_remove_fd(loop, fd);
 	(void)close(take_fd(&s->leader_fd));
 	s->leader = 0;
@@ -191,7 +215,7 @@ static uint64_t read_starttime(pid_t pid)
 	return value;
 }
 
-/* The parts of the state that a boot finds out. */
+/* The parts of the state that only a boot tells. */
 static int describe_boot(struct supervisor *s)
 {
 	struct machine_state *state = &s->state;
@@ -249,19 +273,74 @@ static int watch_boot(struct supervisor *s)
 	if (r < 0)
 		return log_errno(r, "watch machine %s", s->spec->machine);
 	r = console_connect(s->console, take_fd(&s->pty_fd));
-	return r < 0 ? r : notify_watch(s);
+	if (r < 0)
+		return r;
+	s->notify = (struct notify){
+		.fd = s->host.notify_fd,
+		.pid = s->leader,
+		.on_ready = on_ready,
+		.userdata = s,
+	};
+	r = notify_watch(s->loop, &s->notify);
+	return r < 0 ? log_errno(r, "watch the notification socket") : 0;
 }
 
-static void boot_decide_ready(struct supervisor *s)
+static bool expects_ready(const struct supervisor *s)
 {
-	int wish = s->spec->notify_ready;
+	int asked = s->spec->notify_ready;
 
-	s->expects_ready = wish > 0 || (wish < 0 && s->spec->start == SPEC_START_BOOT &&
-					s->host.facts.init_notifies);
-	if (s->expects_ready)
+	return asked > 0 ||
+	       (asked < 0 && s->spec->start == SPEC_START_BOOT && s->host.facts.init_notifies);
+}
+
+/* From PID 1's exec to its end. */
+static int live_boot(struct supervisor *s)
+{
+	bool is_starting = expects_ready(s);
+	int r;
+
+	stop_watch(&s->stop, &(struct stop_target){
+				     .leader_fd = s->leader_fd,
+				     .cgroup_fd = s->host.cgroup_fd,
+				     .init_notifies = s->host.facts.init_notifies,
+				     .is_starting = is_starting,
+				     .begun_us = s->boot_us,
+			     });
+	network_boot(s->network);
+	if (is_starting)
 		(void)supervisor_write_state(s, MACHINE_PHASE_STARTING);
 	else
-		supervisor_set_ready(s);
+		on_ready(s);
+	r = event_run(s->loop);
+	return r < 0 ? log_errno(r, "wait for what happens to machine %s", s->spec->machine) : r;
+}
+
+/* A supervisor is confined once, and stays so over reboots. */
+static int confine(struct supervisor *s)
+{
+	int r = s->is_confined ? 0 : confine_supervisor(s->spec, &s->host.facts);
+
+	s->is_confined = r >= 0;
+	return r;
+}
+
+/* Once. Clients find the socket by the state, which is written after the boot has succeeded. */
+static int open_control(struct supervisor *s)
+{
+	int r;
+
+	if (s->control)
+		return 0;
+	r = machine_read_boot_id(&s->state.boot_id);
+	if (r < 0)
+		return log_errno(r, "read the id of this boot of the host");
+	s->control_target = (struct control_target){
+		.state = &s->state,
+		.stop = &s->stop,
+		.console = s->spec->console == SPEC_CONSOLE_PIPE ? NULL : s->console,
+		.network = s->network,
+	};
+	return control_open(s->loop, s->machine_dir, &s->control_target, &s->control);
 }
 
 /* One boot from beginning to end. Afterwards s->end tells how it ended. */
@@ -270,29 +349,23 @@ static int boot_once(struct supervisor *s)
 	int r;
 
 	s->end = SUPERVISOR_END_NONE;
-	s->is_ready = false;
-	s->is_stopping = false;
+	s->is_ready = s->stop.is_stopping = s->stop.was_forced = false;
 	s->boot_us = time_monotonic_us();
-	generation_watch(s);
+	generation_watch(&s->generation);
 	mark(s, "started");
 	r = boot_machine(s);
 	if (r >= 0)
-		r = confine_supervisor(s);
+		r = open_control(s);
+	if (r >= 0)
+		r = confine(s);
 	if (r >= 0)
 		r = watch_boot(s);
-	if (r >= 0) {
-		network_boot(s->network);
-		boot_decide_ready(s);
-		r = event_run(s->loop);
-		if (r < 0)
-			(void)log_errno(r, "wait for what happens to machine %s", s->spec->machine);
-	}
-	event_disarm_timer(s->loop, &s->stop_timer);
-	event_disarm_timer(s->loop, &s->held_timer);
-	if (s->was_forced && s->end == SUPERVISOR_END_EXITED)
+	if (r >= 0)
+		r = live_boot(s);
+	if (s->stop.was_forced && s->end == SUPERVISOR_END_EXITED)
 		s->end = SUPERVISOR_END_REBOOT;
-	s->was_forced = false;
-	notify_unwatch(s);
+	generation_unwatch(&s->generation);
+	notify_unwatch(s->loop, &s->notify);
 	console_disconnect(s->console);
 	if (s->leader_fd >= 0)
 		event_remove_fd(s->loop, s->leader_fd);
@@ -331,20 +404,26 @@ static void mark_end(struct supervisor *s)
 		mark(s, text);
 }
 
+/* Only where nobody has asked for the end. */
+static bool roll_back(struct supervisor *s)
+{
+	return !s->is_ready && !s->stop.wants_no_reboot && !s->stop.is_stopping &&
+	       generation_roll_back(&s->generation, s->state.nix_system, s->state.nix_generation);
+}
+
 static int boot_repeatedly(struct supervisor *s)
 {
 	for (;;) {
 		int r = boot_once(s);
 
-		if ((r >= 0 || s->plan_reached_exec) &&
-		    generation_roll_back(s, s->state.nix_system)) {
+		if ((r >= 0 || s->plan_reached_exec) && roll_back(s)) {
 			(void)supervisor_write_state(s, MACHINE_PHASE_STARTING);
 			continue;
 		}
 		if (r < 0)
 			return r;
 		mark_end(s);
-		if (s->end != SUPERVISOR_END_REBOOT || s->wants_no_reboot)
+		if (s->end != SUPERVISOR_END_REBOOT || s->stop.wants_no_reboot)
 			return s->end == SUPERVISOR_END_REBOOT ? 0 : s->exit_code;
 		if (is_looping(s)) {
 			return log_error(-ELOOP,
@@ -388,6 +467,28 @@ static int claim(struct supervisor *s)
 	return r < 0 ? log_errno(r, "lock the image %s", s->image->path) : 0;
 }
 
+static void tie_together(struct supervisor *s)
+{
+	stop_init(&s->stop, &(struct stop){
+				    .spec = s->spec,
+				    .state = &s->state,
+				    .loop = s->loop,
+				    .log = s->log,
+				    .on_stopping = on_stopping,
+				    .userdata = s,
+			    });
+	s->generation = (struct generation){
+		.loop = s->loop,
+		.machine = s->spec->machine,
+		.profile_path = s->spec->nix_system,
+		.is_enabled = s->spec->nix_rollback,
+		.ready_timeout_us = s->spec->ready_timeout_us,
+		.on_late = on_late,
+		.userdata = s,
+		.timer = {.due_us = USEC_INFINITY},
+	};
+}
+
 static int open_watchers(struct supervisor *s)
 {
 	int r = event_loop_new(&s->loop);
@@ -400,33 +501,30 @@ static int open_watchers(struct supervisor *s)
 		r = event_add_fd(s->loop, s->signal_fd, EPOLLIN, on_signal, s);
 	if (r < 0)
 		return log_errno(r, "watch signals");
-	/* What only a command needs is no reason to keep a log of its output. */
+	/* A foreground command gets no log: its output goes to the caller. */
 	if (s->spec->managed || s->spec->start == SPEC_START_BOOT)
 		(void)consolelog_open(s->spec->machine, &s->log);
-	r = console_new(s, &s->console);
+	tie_together(s);
+	r = console_new(&(struct console_options){.machine = s->spec->machine,
+						  .loop = s->loop,
+						  .log = s->log,
+						  .mode = s->spec->console,
+						  .keeps_scrollback = s->spec->managed,
+						  .on_leave = on_leave,
+						  .userdata = s},
+			&s->console);
 	if (r >= 0)
 		r = network_new(s, &s->network);
 	return r;
 }
 
-int supervisor_open_to_others(struct supervisor *s)
-{
-	int r;
-
-	if (s->control)
-		return 0;
-	r = machine_read_boot_id(&s->state.boot_id);
-	return r < 0 ? log_errno(r, "read the id of this boot of the host")
-		     : control_open(s, &s->control);
-}
-
-/* When others see that the machine has ended. */
+/* From here on others see that the machine has ended. */
 static void give_name_back(struct supervisor *s)
 {
 	image_lock_release(&s->image_lock);
 	if (s->image_fd >= 0)
 		(void)close(s->image_fd);
-	/* Kept without a lock, the entry tells the next command that something is left to clean. */
+	/* An entry without a lock tells the next command that something is left to clean up. */
 	if (s->machine_dir >= 0 && !s->host.has_leftovers)
 		(void)machine_release(s->spec->machine, s->machine_dir);
 	if (s->machine_dir >= 0)
@@ -436,8 +534,8 @@ static void give_name_back(struct supervisor *s)
 }
 
 /*
- * What the caller has not read yet is written when everything else is over: until then it would
- * hold up whoever waits for the machine's end. A signal ends that, too.
+ * Waits for the caller to read the rest of the output, last of all: earlier it would hold up those
+ * who wait for the machine's end. A signal ends the wait.
  */
 static void finish_output(struct supervisor *s)
 {
@@ -473,8 +571,8 @@ static void let_go(struct supervisor *s)
 }
 
 /*
- * Memory that belongs to no process, such as a tmpfs, can make a guest the smaller of the two. It
- * is no hole when the supervisor goes first, but an end without a word.
+ * A guest whose memory is in a tmpfs, say, can look smaller to the OOM killer than its supervisor.
+ * If the supervisor is killed first the machine ends safely, but nobody is told why.
  */
 static void survive_the_machine(struct supervisor *s)
 {
@@ -491,20 +589,17 @@ int supervisor_live(struct supervisor *s)
 {
 	int r;
 
-	/* Nothing of this process may be read by a guest before its program replaces it (X03). */
+	/* A guest must not read the memory of this process, which PID 1 has until its exec (X03).
+	 */
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	/* The caller's taste must not hide /run/host or a new mount point from the machine. */
+	/* The caller's umask must not hide /run/host or a new mount point from the machine. */
 	(void)umask(022);
 	survive_the_machine(s);
-	s->asker_fd = -1;
 	s->image_fd = s->machine_dir = s->machine_lock_fd = s->signal_fd = -1;
 	s->pty_fd = s->leader_fd = s->report_fd = s->holder_fd = -1;
 	s->image_lock = IMAGE_LOCK_NONE;
-	s->stop_timer.due_us = USEC_INFINITY;
-	s->ask_timer.due_us = USEC_INFINITY;
-	s->held_timer.due_us = USEC_INFINITY;
+	s->notify.fd = -1;
 	s->quiet_timer.due_us = USEC_INFINITY;
-	s->ready_timer.due_us = USEC_INFINITY;
 	s->state_timer =
 		(struct event_timer){.due_us = USEC_INFINITY, .fn = on_state_due, .userdata = s};
 	s->mount_ns_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -522,7 +617,7 @@ int supervisor_live(struct supervisor *s)
 	return r;
 }
 
-/* A command that can't be executed, in the numbers that shells use. */
+/* A command that can't be executed has the exit codes that shells use. */
 static int exit_code_of_failure(const struct supervisor *s, int error)
 {
 	if (s->spec->start == SPEC_START_BOOT || s->start_error == 0 || !s->plan_reached_exec)
@@ -530,7 +625,7 @@ static int exit_code_of_failure(const struct supervisor *s, int error)
 	return error == -ENOENT || error == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-/* A machine must not wait for who reads its supervisor's messages. */
+/* A machine must not wait until somebody reads its supervisor's messages. */
 static void stderr_sink(enum log_level level, const char *line, void *userdata)
 {
 	struct supervisor *s = userdata;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `redd start`: the supervisor in a process of its own. A pipe joins the two until the machine is
- * ready: what the supervisor has to say goes through it, a lone NUL byte says "ready", end of file
- * without it is failure. Afterwards the supervisor has no tie to its caller.
+ * `redd start`: the supervisor in a process of its own. A pipe connects the two until the machine
+ * is ready. The supervisor's messages go through it; a NUL byte means "ready", end of file without
+ * one is a failure. Afterwards the supervisor must not depend on its caller in any way. Both sides.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -21,10 +21,10 @@
 #define TAIL_LINES 10
 /* A line of its own on the pipe: the machine got as far as having a console log. */
 #define HAS_LOG 'T'
-/* To kill one generation and make the next. */
+/* Time to kill one generation and start the next. */
 #define ROLLBACK_EXTRA_US (10 * USEC_PER_SEC)
 
-/* What a line begins with on the pipe: '0' + level. */
+/* Each line on the pipe begins with '0' + its level. */
 static void pipe_sink(enum log_level level, const char *line, void *userdata)
 {
 	struct supervisor *s = userdata;
@@ -32,7 +32,7 @@ static void pipe_sink(enum log_level level, const char *line, void *userdata)
 
 	if (text)
 		(void)outlet_write(&s->messages, text, strlen(text));
-	/* In the log too: why a start failed is asked again later. */
+	/* In the log too, for those who ask later why a start failed. */
 	if (s->log)
 		consolelog_mark(s->log, line);
 }
@@ -48,7 +48,7 @@ void start_report_ready(struct supervisor *s)
 		return;
 	s->start_fd = -1;
 	(void)outlet_write(&s->messages, "", 1);
-	/* At once, or when a caller that is stopped goes on. */
+	/* Now, or when the caller reads again, should it be stopped. */
 	s->messages.on_empty = hang_up;
 	s->messages.userdata = &s->messages;
 	if (outlet_is_empty(&s->messages))
@@ -61,7 +61,7 @@ void start_report_log(struct supervisor *s)
 		(void)outlet_write(&s->messages, (const char[]){HAS_LOG, '\n'}, 2);
 }
 
-/* What the caller had open, a lock or a pipe, is not ours to hold as long as the machine runs. */
+/* The caller's locks and pipes must not stay open for as long as the machine runs. */
 static int close_inherited(int keep)
 {
 	int r = keep > 3 ? sys_close_range(3, (unsigned)keep - 1, 0) : 0;
@@ -89,7 +89,7 @@ static void __attribute__((noreturn)) be_supervisor(struct supervisor *s)
 {
 	int r;
 
-	/* The pipe is our own: the caller's end has flags of its own. */
+	/* Nobody else has this end of the pipe, so its flags may be changed. */
 	outlet_open_own(&s->messages, s->start_fd, SUPERVISOR_MESSAGES_MAX);
 	log_set_sink(pipe_sink, s);
 	(void)prctl(PR_SET_NAME, "redd-supervisor");
@@ -101,13 +101,13 @@ static void __attribute__((noreturn)) be_supervisor(struct supervisor *s)
 	_exit(r < 0 ? 1 : 0);
 }
 
-/* What the supervisor has said on the pipe so far. */
+/* What has come through the pipe so far. */
 struct answer {
 	bool has_log;
 	bool has_error;
 };
 
-/* One line of the supervisor's, printed as if it were ours. True for an error. */
+/* Prints one line of the supervisor. True for an error. */
 static bool print_line(const char *line)
 {
 	static void (*const levels[])(const char *, ...) = {
@@ -188,7 +188,7 @@ static void print_tail(const char *machine)
 			      machine, tail, str_has_suffix(tail, "\n") ? "" : "\n");
 }
 
-/* A generation that fails is followed by the one before it. */
+/* A generation that fails may be followed by the one before it. */
 static uint64_t time_to_wait(const struct spec *spec)
 {
 	uint64_t once = spec->ready_timeout_us;
@@ -198,7 +198,7 @@ static uint64_t time_to_wait(const struct spec *spec)
 		       : 2 * once + ROLLBACK_EXTRA_US;
 }
 
-/* Everything is given back once the supervisor has ended. */
+/* The supervisor undoes everything before it ends, so wait for that. */
 static void see_end(const struct spec *spec, pid_t pid, const struct answer *answer)
 {
 	int status = 0;

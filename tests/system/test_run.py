@@ -218,6 +218,15 @@ def test_bind_ro(run, tmp_path, users):
     assert os.listdir(tmp_path / "src") == ["file"]
 
 
+def test_most_binds_that_are_allowed(run, tmp_path):
+    """One more is refused before anything is made: tests/unit/spec/test_resolve.c."""
+    (tmp_path / "src").mkdir()
+    os.chmod(tmp_path, 0o755)
+    binds = [f"--bind={tmp_path}/src:/mnt/{number}:rootidmap" for number in range(64)]
+    assert run(*binds, sh="ls /mnt | wc -l; touch /mnt/63/made").out == "64\n"
+    assert os.listdir(tmp_path / "src") == ["made"]
+
+
 def test_missing_source_of_a_bind_is_told(run, tmp_path):
     result = run(f"--bind={tmp_path}/nosuch:/mnt", sh="echo on")
     assert result.code == 1 and f"{tmp_path}/nosuch" in result.err and not result.out, result

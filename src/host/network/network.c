@@ -28,15 +28,13 @@ static bool lends_links(const struct spec *spec)
 	return false;
 }
 
-static int network_begin(struct host *host)
-{
-	return host->spec->netns_path ? network_open_given(host) : 0;
-}
-
 static int network_prepare(struct host *host)
 {
 	const struct spec *spec = host->spec;
+	int r = spec->netns_path ? network_open_given(host) : 0;
 
+	if (r < 0)
+		return r;
 	/* A supervisor of this name that was killed had them: they would not be found. */
 	if (lends_links(spec) && !host->only_looks) {
 		(void)network_return_links(spec->machine);
@@ -406,12 +404,17 @@ static void network_clean(uint64_t deadline_us)
 	firewall_clean_others(is_alive);
 }
 
+static void network_done(struct host_facts *facts)
+{
+	free(facts->network.link_alias);
+}
+
 const struct host_module host_module_network = {
 	.name = "network",
-	.begin = network_begin,
 	.prepare = network_prepare,
 	.plan = network_plan,
 	.attach = network_attach,
 	.undo = network_undo,
 	.clean = network_clean,
+	.done = network_done,
 };

@@ -311,7 +311,7 @@ static void plan_put(const struct host_facts *facts, const char *text, bool repl
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_PUT_FILE, .stage = PLAN_STAGE_SETUP, .at = PLAN_SLOT_ROOT,
 		 .path = RESOLV_CONF, .data = text, .number = replaces, .mode = 0644,
-		 .uid = facts->uid_shift, .gid = facts->uid_shift, .is_wish = true);
+		 .uid = facts->uid_shift, .gid = facts->uid_shift, .may_fail = true);
 }
 
 static void plan_attach(bool may_be_missing, struct plan *plan)
@@ -320,7 +320,7 @@ static void plan_attach(bool may_be_missing, struct plan *plan)
 		 .number = MOUNT_ATTR_RDONLY);
 	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_RESOLV,
 		 .at = PLAN_SLOT_ROOT, .path = RESOLV_CONF, .is_optional = may_be_missing,
-		 .is_wish = true);
+		 .may_fail = true);
 }
 
 /* /run is new and ours until the machine runs: its resolver then replaces what we put there. */
@@ -333,10 +333,10 @@ static void plan_in_run(const struct host_facts *facts, const char *text, struct
 		PLAN_ADD(plan, .kind = PLAN_OP_MKDIR, .stage = PLAN_STAGE_SETUP,
 			 .at = PLAN_SLOT_RUN,
 			 .path = plan_printf(plan, "%.*s", (int)(slash - path), path),
-			 .uid = facts->uid_shift, .gid = facts->uid_shift, .is_wish = true);
+			 .uid = facts->uid_shift, .gid = facts->uid_shift, .may_fail = true);
 	PLAN_ADD(plan, .kind = PLAN_OP_WRITE, .stage = PLAN_STAGE_SETUP, .at = PLAN_SLOT_RUN,
 		 .path = path, .data = text, .mode = 0644, .uid = facts->uid_shift,
-		 .gid = facts->uid_shift, .is_optional = slash != NULL, .is_wish = true);
+		 .gid = facts->uid_shift, .is_optional = slash != NULL, .may_fail = true);
 }
 
 static void plan_for_auto(const struct spec *spec, const struct host_facts *facts,
@@ -387,7 +387,7 @@ static void plan_for_bind(const struct spec *spec, const struct host_facts *fact
 			 .at = is_below_run ? PLAN_SLOT_RUN : PLAN_SLOT_ROOT,
 			 .path = is_below_run ? plan_str(plan, facts->resolv_run_path)
 					      : RESOLV_CONF,
-			 .uid = facts->uid_shift, .gid = facts->uid_shift, .is_wish = true);
+			 .uid = facts->uid_shift, .gid = facts->uid_shift, .may_fail = true);
 	plan_attach(is_missing, plan);
 }
 
@@ -396,7 +396,7 @@ static void plan_for_delete(const struct spec *spec, const struct host_facts *fa
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_DELETE, .stage = PLAN_STAGE_SETUP, .at = PLAN_SLOT_ROOT,
 		 .path = RESOLV_CONF, .uid = facts->uid_shift, .gid = facts->uid_shift,
-		 .is_wish = true);
+		 .may_fail = true);
 }
 
 static void resolv_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
@@ -415,8 +415,15 @@ static void resolv_plan(const struct spec *spec, const struct host_facts *facts,
 		plans[spec->resolv_conf_how](spec, facts, plan);
 }
 
+static void resolv_done(struct host_facts *facts)
+{
+	free(facts->resolv_run_path);
+	free(facts->resolv_text);
+}
+
 const struct host_module host_module_resolv = {
 	.name = "resolv",
 	.prepare = resolv_prepare,
 	.plan = resolv_plan,
+	.done = resolv_done,
 };

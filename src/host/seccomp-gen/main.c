@@ -69,7 +69,7 @@ static void print_gates(const struct program *p)
 {
 	puts("static const struct seccomp_gate seccomp_gates[] = {");
 	for (size_t i = 0; i < policy_gate_count; i++)
-		printf("\t{\"%s\", %s},\n", policy_gates[i].name, policy_gates[i].condition);
+		printf("\t{%s},\n", policy_gates[i].condition);
 	puts("};\n\nstatic const struct seccomp_patch seccomp_patches[] = {");
 	for (size_t i = 0; i < p->patch_count; i++)
 		printf("\t{%u, %d},\n", p->patches[i].index, p->patches[i].gate);
@@ -95,10 +95,7 @@ static int print_header(const struct abi *abis, size_t n, bool big_endian)
 
 	puts("/* Generated from src/host/seccomp-gen/policy.c when redd is built. */\n#pragma "
 	     "once\n");
-	printf("#define SECCOMP_ABIS \"");
-	for (size_t i = 0; i < n; i++)
-		printf("%s%s", i ? " " : "", abis[i].name);
-	printf("\"\n#define SECCOMP_LEAVES_SOCKETCALL %d", !all_have_own_socket(abis, n));
+	printf("#define SECCOMP_LEAVES_SOCKETCALL %d", !all_have_own_socket(abis, n));
 	printf("\n#define SECCOMP_HEAD_LENGTH %zu\n#define SECCOMP_TAIL_JUMP %zu\n\n",
 	       program.head_length, program.tail_jump);
 	print_insns(&program);

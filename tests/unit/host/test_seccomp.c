@@ -604,19 +604,6 @@ static void test_a_system_runs_below_it(void **state)
 	wait_for_success(pid);
 }
 
-static void test_describe(void **state)
-{
-	autofree char *closed = seccomp_describe(NO_GATES);
-	autofree char *open =
-		seccomp_describe(CAPS_BIT(CAP_SYS_TIME) | CAPS_BIT(CAP_BPF),
-				 SECCOMP_USER_NAMESPACE | SECCOMP_OWN_USERS | SECCOMP_VSOCK);
-
-	assert_non_null(closed);
-	assert_non_null(open);
-	assert_null(strstr(closed, "open:"));
-	assert_non_null(strstr(open, "; open: clock bpf keyring mount vsock"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -630,7 +617,6 @@ int main(void)
 		cmocka_unit_test(test_vsock_is_unknown),
 		cmocka_unit_test(test_socketcall_makes_no_sockets),
 		cmocka_unit_test(test_a_system_runs_below_it),
-		cmocka_unit_test(test_describe),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

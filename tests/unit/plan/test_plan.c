@@ -34,7 +34,7 @@ static void stages_are_sorted_and_keep_their_order(void **state)
 	assert_string_equal(text, "supervisor, in its own mount namespace:\n"
 				  "  mkdir        path=/a\n"
 				  "  mkdir        path=/b\n"
-				  "outer child, beside the supervisor:\n"
+				  "outer child, while the supervisor waits:\n"
 				  "  join        \n"
 				  "PID 1 of the machine:\n"
 				  "  reset       \n"

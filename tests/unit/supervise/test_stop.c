@@ -7,7 +7,7 @@
 #include "check.h"
 #include "lib/time.h"
 #include "log/log.h"
-#include "supervise/internal.h"
+#include "supervise/stop.h"
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -16,14 +16,22 @@
 struct fixture {
 	struct scratch *scratch;
 	struct spec spec;
-	struct supervisor s;
+	struct machine_state machine;
+	struct event_loop *loop;
+	struct stop stop;
 	struct event_timer timer;
 	unsigned warnings;
+	unsigned announced; /* how often the owner was told of the stop */
 };
 
 static void count_warning(enum log_level level, const char *line, void *userdata)
 {
 	((struct fixture *)userdata)->warnings++;
+}
+
+static void on_stopping(void *userdata)
+{
+	((struct fixture *)userdata)->announced++;
 }
 
 static int on_timer(struct event_loop *loop, void *userdata)
@@ -34,8 +42,8 @@ static int on_timer(struct event_loop *loop, void *userdata)
 
 static void run_for(struct fixture *f, uint64_t us)
 {
-	event_arm_timer(f->s.loop, &f->timer, time_monotonic_us() + us);
-	assert_int_equal(event_run(f->s.loop), 0);
+	event_arm_timer(f->loop, &f->timer, time_monotonic_us() + us);
+	assert_int_equal(event_run(f->loop), 0);
 }
 
 /* A leader that says "I am ready" by a byte, and then waits for signals. */
@@ -65,35 +73,37 @@ static char machine_name[] = "unit";
 
 static void begin(struct fixture *f, int kill_signal, int ignored)
 {
-	struct supervisor *s = &f->s;
+	struct stop_target target = {.cgroup_fd = -1, .begun_us = time_monotonic_us()};
 
 	f->spec.machine = machine_name;
 	f->spec.start = SPEC_START_COMMAND;
 	f->spec.kill_signal = kill_signal;
 	f->spec.stop_timeout_us = 100 * USEC_PER_MSEC;
-	s->leader = s->state.leader = make_leader(ignored);
-	s->leader_fd = (int)syscall(SYS_pidfd_open, s->leader, 0);
-	assert_true(s->leader_fd >= 0);
-	assert_int_equal(machine_read_starttime(s->leader, &s->state.leader_starttime), 0);
+	f->machine.leader = make_leader(ignored);
+	target.leader_fd = (int)syscall(SYS_pidfd_open, f->machine.leader, 0);
+	assert_true(target.leader_fd >= 0);
+	assert_int_equal(machine_read_starttime(f->machine.leader, &f->machine.leader_starttime),
+			 0);
+	stop_watch(&f->stop, &target);
 }
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct supervisor *s;
 
 	assert_non_null(f);
 	assert_int_equal(scratch_setup((void **)&f->scratch), 0);
 	f->timer = (struct event_timer){.fn = on_timer, .due_us = USEC_INFINITY};
-	s = &f->s;
-	s->spec = &f->spec;
-	s->machine_dir = f->scratch->fd;
-	s->asker_fd = s->leader_fd = s->host.cgroup_fd = s->start_fd = -1;
-	s->stop_timer.due_us = s->ask_timer.due_us = s->state_timer.due_us = USEC_INFINITY;
-	s->boot_us = time_monotonic_us();
-	s->state.name = strdup("unit");
-	assert_int_equal(machine_read_boot_id(&s->state.boot_id), 0);
-	assert_int_equal(event_loop_new(&s->loop), 0);
+	f->machine.name = strdup("unit");
+	assert_int_equal(machine_read_boot_id(&f->machine.boot_id), 0);
+	assert_int_equal(event_loop_new(&f->loop), 0);
+	stop_init(&f->stop, &(struct stop){
+				    .spec = &f->spec,
+				    .state = &f->machine,
+				    .loop = f->loop,
+				    .on_stopping = on_stopping,
+				    .userdata = f,
+			    });
 	log_set_sink(count_warning, f);
 	*state = f;
 	return 0;
@@ -104,15 +114,14 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	log_set_sink(NULL, NULL);
-	stop_end_asking(&f->s);
-	event_disarm_timer(f->s.loop, &f->s.stop_timer);
-	if (f->s.leader_fd >= 0) {
-		(void)kill(f->s.leader, SIGKILL);
-		(void)waitpid(f->s.leader, NULL, 0);
-		(void)close(f->s.leader_fd);
+	if (f->stop.target.leader_fd >= 0) {
+		(void)kill(f->machine.leader, SIGKILL);
+		(void)waitpid(f->machine.leader, NULL, 0);
+		(void)close(f->stop.target.leader_fd);
 	}
-	event_loop_free(f->s.loop);
-	machine_state_done(&f->s.state);
+	stop_unwatch(&f->stop);
+	event_loop_free(f->loop);
+	machine_state_done(&f->machine);
 	assert_int_equal(scratch_teardown((void **)&f->scratch), 0);
 	free(f);
 	return 0;
@@ -121,13 +130,13 @@ static int teardown(void **state)
 /* The signal that has ended the leader, or 0 while it lives. */
 static int ended_by(struct fixture *f)
 {
-	struct pollfd poll_fd = {.fd = f->s.leader_fd, .events = POLLIN};
+	struct pollfd poll_fd = {.fd = f->stop.target.leader_fd, .events = POLLIN};
 	int status;
 
 	if (poll(&poll_fd, 1, 20) == 0)
 		return 0;
-	assert_int_equal(waitpid(f->s.leader, &status, 0), f->s.leader);
-	(void)close(take_fd(&f->s.leader_fd));
+	assert_int_equal(waitpid(f->machine.leader, &status, 0), f->machine.leader);
+	(void)close(take_fd(&f->stop.target.leader_fd));
 	return WIFSIGNALED(status) ? WTERMSIG(status) : -1;
 }
 
@@ -136,12 +145,12 @@ static void test_asked_by_its_signal(void **state)
 	struct fixture *f = *state;
 
 	begin(f, SIGUSR1, 0);
-	assert_int_equal(stop_ask(&f->s, USEC_INFINITY), 0);
+	assert_int_equal(stop_ask(&f->stop, USEC_INFINITY), 0);
 	run_for(f, 20 * USEC_PER_MSEC);
 	assert_int_equal(ended_by(f), SIGUSR1);
-	assert_true(f->s.is_stopping);
-	assert_true(f->s.wants_no_reboot);
-	assert_int_equal(f->s.state.phase, MACHINE_PHASE_STOPPING);
+	assert_true(f->stop.is_stopping);
+	assert_true(f->stop.wants_no_reboot);
+	assert_int_equal(f->announced, 1);
 	assert_int_equal(f->warnings, 0);
 }
 
@@ -150,14 +159,14 @@ static void test_killed_after_the_timeout(void **state)
 	struct fixture *f = *state;
 
 	begin(f, SIGUSR1, SIGUSR1);
-	assert_int_equal(stop_ask(&f->s, 100 * USEC_PER_MSEC), 0);
+	assert_int_equal(stop_ask(&f->stop, 100 * USEC_PER_MSEC), 0);
 	run_for(f, 20 * USEC_PER_MSEC);
 	assert_int_equal(ended_by(f), 0);
 	run_for(f, 300 * USEC_PER_MSEC);
 	assert_int_equal(ended_by(f), SIGKILL);
 	assert_int_equal(f->warnings, 1);
 	/* It was the end that was asked for, not a way to a reboot. */
-	assert_false(f->s.was_forced);
+	assert_false(f->stop.was_forced);
 }
 
 static void test_second_signal_is_impolite(void **state)
@@ -166,10 +175,10 @@ static void test_second_signal_is_impolite(void **state)
 
 	begin(f, SIGUSR1, SIGUSR1);
 	f->spec.stop_timeout_us = USEC_INFINITY;
-	assert_int_equal(stop_on_signal(&f->s, SIGTERM), 0);
+	stop_on_signal(&f->stop);
 	run_for(f, 20 * USEC_PER_MSEC);
 	assert_int_equal(ended_by(f), 0);
-	assert_int_equal(stop_on_signal(&f->s, SIGTERM), 0);
+	stop_on_signal(&f->stop);
 	assert_int_equal(ended_by(f), SIGKILL);
 }
 
@@ -178,9 +187,9 @@ static void test_terminate(void **state)
 	struct fixture *f = *state;
 
 	begin(f, SIGUSR1, SIGUSR1);
-	stop_kill(&f->s);
+	stop_kill(&f->stop);
 	assert_int_equal(ended_by(f), SIGKILL);
-	assert_true(f->s.wants_no_reboot);
+	assert_true(f->stop.wants_no_reboot);
 }
 
 /* A reboot that does not get there is forced, and is a reboot all the same. */
@@ -191,11 +200,11 @@ static void test_forced_reboot(void **state)
 	begin(f, SIGUSR1, 0);
 	f->spec.start = SPEC_START_BOOT;
 	f->spec.kill_signal = 0;
-	assert_int_equal(stop_ask_reboot(&f->s), 0);
-	assert_false(f->s.wants_no_reboot);
+	assert_int_equal(stop_ask_reboot(&f->stop), 0);
+	assert_false(f->stop.wants_no_reboot);
 	run_for(f, 400 * USEC_PER_MSEC);
 	assert_int_equal(ended_by(f), SIGKILL);
-	assert_true(f->s.was_forced);
+	assert_true(f->stop.was_forced);
 }
 
 /* Whoever wants the end is not turned into somebody who wants a reboot. */
@@ -204,8 +213,22 @@ static void test_no_reboot_after_stop(void **state)
 	struct fixture *f = *state;
 
 	begin(f, SIGUSR1, SIGUSR1);
-	assert_int_equal(stop_ask(&f->s, USEC_INFINITY), 0);
-	assert_int_equal(stop_ask_reboot(&f->s), -EBUSY);
+	assert_int_equal(stop_ask(&f->stop, USEC_INFINITY), 0);
+	assert_int_equal(stop_ask_reboot(&f->stop), -EBUSY);
+}
+
+/* Between two boots there is nothing to kill, whatever its descriptors are by then. */
+static void test_nothing_to_kill_between_boots(void **state)
+{
+	struct fixture *f = *state;
+	int leader_fd;
+
+	begin(f, SIGUSR1, 0);
+	leader_fd = f->stop.target.leader_fd;
+	stop_unwatch(&f->stop);
+	stop_kill_all(&f->stop);
+	f->stop.target.leader_fd = leader_fd;
+	assert_int_equal(ended_by(f), 0);
 }
 
 #define stop_test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -219,6 +242,7 @@ int main(void)
 		stop_test(test_terminate),
 		stop_test(test_forced_reboot),
 		stop_test(test_no_reboot_after_stop),
+		stop_test(test_nothing_to_kill_between_boots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
