@@ -34,8 +34,9 @@ MAY_INCLUDE = {
     "serve": "machine image net log lib kernel",
     "nix": "transfer/pack transfer image log lib kernel",
     "host": "firewall nix transfer/pack transfer image machine plan spec settings net log lib kernel",
+    "nix/machine": "child host nix transfer/import transfer image machine plan spec settings net log lib kernel",
     "supervise": "serve child firewall host nix transfer/pack transfer image machine plan spec settings net log lib kernel",
-    "cli": "supervise serve child firewall host nix transfer/import transfer/pack transfer image machine plan spec settings term net log lib kernel",
+    "cli": "supervise nix/machine serve child firewall host nix transfer/import transfer/pack transfer image machine plan spec settings term net log lib kernel",
 }
 # Built otherwise: a module for other programs.
 MODULES = {"nss": "net lib kernel"}

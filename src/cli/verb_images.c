@@ -13,7 +13,6 @@
 #include "cli/cli.h"
 #include "cli/machines.h"
 #include "cli/nix.h"
-#include "cli/nix_info.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -26,6 +25,8 @@
 #include "lib/time.h"
 #include "log/log.h"
 #include "net/lease.h"
+#include "nix/machine/source.h"
+#include "nix/machine/status.h"
 #include "nix/nix.h"
 #include "transfer/transfer.h"
 
@@ -80,9 +81,9 @@ static void add_usage(struct table *t, const struct image *image)
 	table_add_cell(t, text, json_object_new_uint64(image->usage_bytes));
 }
 
-static void add_nix(struct table *t, const struct nix_info *info)
+static void add_nix(struct table *t, const struct nix_status *info)
 {
-	const char *name = nix_info_name(info);
+	const char *name = nix_status_name(info);
 
 	table_add_cell(t, name ? name : "-", json_from_text(info->system));
 	table_add_text(t, info->version);
@@ -90,7 +91,7 @@ static void add_nix(struct table *t, const struct nix_info *info)
 	table_add_text(t, info->store);
 }
 
-static void add_image(struct table *t, const struct image *image, const struct nix_info *info,
+static void add_image(struct table *t, const struct image *image, const struct nix_status *info,
 		      bool shows_nix)
 {
 	table_add_text(t, image->name);
@@ -132,8 +133,8 @@ static void clean_leftovers(void)
 
 static struct table *make_table(const struct image_list *list)
 {
-	struct nix_info *infos = calloc(list->n + 1, sizeof(*infos));
-	autostrv char **candidates = nix_info_candidates();
+	struct nix_status *infos = calloc(list->n + 1, sizeof(*infos));
+	autostrv char **candidates = nix_status_candidates();
 	bool shows_nix = false;
 	struct table *t;
 
@@ -141,14 +142,14 @@ static struct table *make_table(const struct image_list *list)
 		return NULL;
 	for (size_t i = 0; i < list->n; i++) {
 		if (strv_contains(candidates, list->items[i]->name))
-			(void)nix_info_of_image(list->items[i], false, &infos[i]);
+			(void)nix_status_of_image(list->items[i], false, &infos[i]);
 		shows_nix |= infos[i].system != NULL;
 	}
 	t = shows_nix ? table_new(list_columns_nix, ARRAY_SIZE(list_columns_nix))
 		      : table_new(list_columns, ARRAY_SIZE(list_columns));
 	for (size_t i = 0; i < list->n; i++) {
 		add_image(t, list->items[i], &infos[i], shows_nix);
-		nix_info_done(&infos[i]);
+		nix_status_done(&infos[i]);
 	}
 	free(infos);
 	return t;
@@ -182,7 +183,7 @@ int verb_list_images(const struct cli *cli, int argc, char *argv[])
 struct inside {
 	char *hostname, *machine_id;
 	struct os_release os;
-	struct nix_info nix;
+	struct nix_status nix;
 };
 
 static void inside_done(struct inside *in)
@@ -190,7 +191,7 @@ static void inside_done(struct inside *in)
 	free(in->hostname);
 	free(in->machine_id);
 	os_release_done(&in->os);
-	nix_info_done(&in->nix);
+	nix_status_done(&in->nix);
 }
 
 /* The first line of a small file, or NULL when there is no such, or an empty one. */
@@ -214,7 +215,7 @@ static int read_inside(const struct image *image, struct inside *ret)
 	root_fd = image_open(image);
 	if (root_fd < 0)
 		return log_errno(root_fd, "open image '%s'", image->name);
-	(void)nix_info_of_image(image, true, &ret->nix);
+	(void)nix_status_of_image(image, true, &ret->nix);
 	ret->hostname = read_line(root_fd, "etc/hostname");
 	ret->machine_id = read_line(root_fd, "etc/machine-id");
 	r = os_release_read(root_fd, &ret->os);
@@ -234,7 +235,7 @@ static void print_status(const struct image *image, const struct inside *in)
 	field_print(stdout, "Hostname", in->hostname);
 	field_print(stdout, "Machine ID", in->machine_id);
 	field_print(stdout, "OS", os_release_pretty(&in->os));
-	nix_info_print(&in->nix);
+	nix_status_print(&in->nix);
 	field_print(stdout, "RO", image->read_only ? "read-only" : "writable");
 	field_print_time(stdout, "Created", image->created_us);
 	field_print_time(stdout, "Modified", image->modified_us);
@@ -291,7 +292,7 @@ static struct json_object *json_from_status(const struct image *image, const str
 		else
 			json_object_put(members[i].value);
 	}
-	nix_info_to_json(&in->nix, object);
+	nix_status_to_json(&in->nix, object);
 	return object;
 }
 

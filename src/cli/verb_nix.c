@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * nix generations, rollback, delete-generations, diff: what is done to a machine's profile. None
- * needs the machine to run. Caller's side of clone().
+ * nix generations, delete-generations, diff: the generations of a machine. None needs the machine
+ * to run. Caller's side of clone().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,10 +11,9 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "cli/nix_live.h"
+#include "cli/nix.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
-#include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/str.h"
 #include "lib/time.h"
@@ -24,8 +23,6 @@
 #include "nix/names.h"
 #include "nix/nix.h"
 #include "nix/select.h"
-
-#define VERSION_MAX 4096
 
 struct generation_list {
 	struct nix_generation *items;
@@ -50,20 +47,9 @@ static const struct table_column generation_columns[] = {
 	{NULL, "exists", false},
 };
 
-/* The first line of nixos-version; NULL where there is none. */
-static char *read_version(const char *store_path)
-{
-	autofree char *path = str_printf("%s/nixos-version", store_path), *text = NULL;
-
-	if (!path || io_read_file_at(AT_FDCWD, path, VERSION_MAX, &text, NULL) < 0)
-		return NULL;
-	text[strcspn(text, "\n")] = '\0';
-	return strdup(text);
-}
-
 static void add_generation(struct table *t, const struct nix_generation *one)
 {
-	autofree char *version = read_version(one->store_path);
+	autofree char *version = nix_system_version(one->store_path);
 	const char *name = nix_name_of_path(one->store_path);
 	bool there = faccessat(AT_FDCWD, one->store_path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 
@@ -91,36 +77,7 @@ int verb_nix_generations(const struct cli *cli, int argc, char *argv[])
 	return cli_exit_code(r < 0 ? log_errno(r, "print the generations") : 0);
 }
 
-static int parse_generation(const char *text, unsigned *ret)
-{
-	uint32_t n;
-
-	if (parse_u32(text, &n) < 0 || n == 0)
-		return log_error(-EINVAL, "'%s' is no number of a generation", text);
-	*ret = n;
-	return 0;
-}
-
-int verb_nix_rollback(const struct cli *cli, int argc, char *argv[])
-{
-	autofree char *store_path = NULL;
-	unsigned wanted = 0, number = 0;
-	int r;
-
-	if (argc > 2 && parse_generation(argv[2], &wanted) < 0)
-		return CLI_EXIT_USAGE;
-	r = nix_profile_switch(argv[1], wanted, &number);
-	if (r >= 0)
-		r = nix_profile_get(argv[1], &store_path, NULL);
-	if (r < 0)
-		return cli_exit_code(r);
-	if (!cli->quiet)
-		log_info("machine '%s' is at generation %u", argv[1], number);
-	r = nix_live_switch(argv[1], store_path);
-	return r < 0 ? cli_exit_code(r) : r;
-}
-
-/* A number means this one, so that it can't be is an error; "old" means what can be. */
+/* A generation in use is an error when named by its number; "old" and the like skip it. */
 static bool is_named(const struct nix_generation *one, char *const words[])
 {
 	uint32_t n;
@@ -217,7 +174,7 @@ static int choose_pair(const struct generation_list *list, int argc, char *argv[
 			numbers[1] = list->items[i].number;
 	}
 	for (int i = 2; i < argc; i++) {
-		if (parse_generation(argv[i], &numbers[i - 2]) < 0)
+		if (nix_parse_generation(argv[i], &numbers[i - 2]) < 0)
 			return -EINVAL;
 	}
 	if (argc == 2)

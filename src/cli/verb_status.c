@@ -6,7 +6,7 @@
 
 #include "cli/guest.h"
 #include "cli/machines.h"
-#include "cli/nix_info.h"
+#include "cli/nix.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -18,6 +18,7 @@
 #include "machine/registry.h"
 #include "machine/unreaped.h"
 #include "net/names.h"
+#include "nix/machine/status.h"
 
 #define STATUS_LINES 10
 
@@ -122,10 +123,10 @@ static void print_state(const struct machine_state *machine)
 
 static void print_nix(const struct machine_state *machine)
 {
-	auto_nix_info struct nix_info info = {};
+	auto_nix_status struct nix_status info = {};
 
-	if (nix_info_of_machine(machine, &info) >= 0)
-		nix_info_print(&info);
+	if (nix_status_of_machine(machine, &info) >= 0)
+		nix_status_print(&info);
 }
 
 static void print_status(const struct cli *cli, const struct machine_state *machine)
@@ -155,10 +156,10 @@ static struct json_object *to_json(const struct machine_state *machine)
 	struct json_object *object = machine_state_to_json(machine), *list;
 	autofree char *name = dns_name(machine);
 	autostrv char **addresses = NULL;
-	auto_nix_info struct nix_info info = {};
+	auto_nix_status struct nix_status info = {};
 
-	if (nix_info_of_machine(machine, &info) >= 0)
-		nix_info_to_json(&info, object);
+	if (nix_status_of_machine(machine, &info) >= 0)
+		nix_status_to_json(&info, object);
 	list = json_object_new_array();
 	cli_find_addresses(machine, true, &addresses);
 	for (char **address = addresses; address && *address; address++)

@@ -114,8 +114,8 @@ static int make_machine_dir(struct host *host, int root)
 	const char *name = host->spec->machine;
 
 	for (int i = 0; i < MAKE_TRIES; i++) {
-		autofree char *path = str_printf("/redd/%s", name);
-		autoclose int parent = make_dir(root, "redd");
+		autofree char *path = cgroups_path_of(name, "");
+		autoclose int parent = make_dir(root, CGROUPS_PARENT);
 		int r;
 
 		if (!path)
@@ -209,7 +209,7 @@ static int filter_devices_v1_in(int root_fd, void *userdata)
 	if (faccessat(root_fd, "devices.list", F_OK, 0) < 0)
 		return 0;
 	host->has_v1_cgroup = true;
-	parent = make_dir(root_fd, "redd");
+	parent = make_dir(root_fd, CGROUPS_PARENT);
 	dir = parent < 0 ? parent : make_dir(parent, host->spec->machine);
 	if (dir < 0 || count < 0)
 		return dir < 0 ? dir : count;
@@ -266,7 +266,7 @@ static int cgroup_prepare(struct host *host)
 	if (r >= 0 && !host->facts.init_notifies)
 		r = make_leaf(host);
 	if (r < 0 && r != -ENODEV)
-		return log_errno(r, "make the cgroup /redd/%s", host->spec->machine);
+		return log_errno(r, "make the cgroup of machine %s", host->spec->machine);
 	if (r >= 0) {
 		host->facts.has_cgroup = true;
 		r = devices_bpf_probe(host->cgroup_fd);
@@ -286,12 +286,12 @@ static void cgroup_plan(const struct spec *spec, const struct host_facts *facts,
 static int join_v1_devices(int root_fd, void *userdata)
 {
 	const struct host *host = userdata;
-	autofree char *path = str_printf("redd/%s/cgroup.procs", host->spec->machine);
+	autofree char *path = cgroups_path_of(host->spec->machine, "/cgroup.procs");
 	autofree char *pid = str_printf("%d", (int)host->leader_pid);
 
 	if (faccessat(root_fd, "devices.list", F_OK, 0) < 0)
 		return 0;
-	return path && pid ? io_write_file_at(root_fd, path, pid) : -ENOMEM;
+	return path && pid ? io_write_file_at(root_fd, path + 1, pid) : -ENOMEM;
 }
 
 static int cgroup_attach(struct host *host)
@@ -323,13 +323,13 @@ static int remove_own(struct host *host, int root, const char *path)
 
 static int remove_common_parent(int root_fd, void *userdata)
 {
-	(void)unlinkat(root_fd, "redd", AT_REMOVEDIR);
+	(void)unlinkat(root_fd, CGROUPS_PARENT, AT_REMOVEDIR);
 	return 0;
 }
 
 static int remove_all(struct host *host, int root)
 {
-	autofree char *path = str_printf("/redd/%s", host->spec->machine);
+	autofree char *path = cgroups_path_of(host->spec->machine, "");
 
 	if (!path)
 		return -ENOMEM;
@@ -351,7 +351,7 @@ static void cgroup_undo(struct host *host)
 		host_note_leftovers(host, r, "the cgroup of machine", host->spec->machine);
 	/* The last machine takes the common parent away. */
 	if (root >= 0)
-		(void)unlinkat(root, "redd", AT_REMOVEDIR);
+		(void)unlinkat(root, CGROUPS_PARENT, AT_REMOVEDIR);
 	if (host->has_v1_cgroup)
 		(void)cgroups_for_each_v1(remove_common_parent, NULL);
 	if (host->cgroup_fd >= 0)

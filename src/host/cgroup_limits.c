@@ -81,7 +81,7 @@ static int make_v1_dirs(struct host *host)
 	for (int i = 0; machine < 0 && i < MAKE_TRIES; i++) {
 		if (common >= 0)
 			(void)close(take_fd(&common));
-		common = make_dir_with_limit(host->v1_pids_fd, "redd", NULL);
+		common = make_dir_with_limit(host->v1_pids_fd, CGROUPS_PARENT, NULL);
 		if (common < 0 && common != -ENOENT)
 			return common;
 		machine = common < 0
@@ -146,8 +146,8 @@ void cgroup_look_at_limits(struct host *host, int root_fd)
 
 int cgroup_unlimit_processes(struct host *host)
 {
-	autofree char *machine = str_printf("redd/%s", host->spec->machine);
-	autofree char *payload = str_printf("redd/%s/payload", host->spec->machine);
+	autofree char *machine = cgroups_path_of(host->spec->machine, "");
+	autofree char *payload = cgroups_path_of(host->spec->machine, "/payload");
 	int r = 0;
 
 	if (host->v1_pids_fd < 0)
@@ -155,12 +155,12 @@ int cgroup_unlimit_processes(struct host *host)
 	if (!machine || !payload)
 		return -ENOMEM;
 	host_set_slot(host, PLAN_SLOT_PIDS, -1);
-	if (unlinkat(host->v1_pids_fd, payload, AT_REMOVEDIR) < 0 && errno != ENOENT)
+	if (unlinkat(host->v1_pids_fd, payload + 1, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = -errno;
-	if (r >= 0 && unlinkat(host->v1_pids_fd, machine, AT_REMOVEDIR) < 0 && errno != ENOENT)
+	if (r >= 0 && unlinkat(host->v1_pids_fd, machine + 1, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = -errno;
 	/* The last machine takes the common parent away. */
-	(void)unlinkat(host->v1_pids_fd, "redd", AT_REMOVEDIR);
+	(void)unlinkat(host->v1_pids_fd, CGROUPS_PARENT, AT_REMOVEDIR);
 	if (r >= 0)
 		(void)close(take_fd(&host->v1_pids_fd));
 	return r;

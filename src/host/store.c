@@ -103,8 +103,9 @@ static int say_gone(const char *name, const char *system, int error)
 	return error;
 }
 
-int store_paths_look(int store, const char *system, struct nix_closure *closure,
-		     struct plan_store_path **ret, size_t *ret_count)
+/* Takes the names of the closure, also on error. */
+static int look_at_paths(int store, const char *system, struct nix_closure *closure,
+			 struct plan_store_path **ret, size_t *ret_count)
 {
 	size_t count = closure->count;
 	struct plan_store_path *paths = calloc(count + 1, sizeof(*paths));
@@ -140,7 +141,7 @@ int store_check(const char *system)
 		return log_errno(-errno, "open " NIX_STORE_DIR);
 	r = nix_closure_read(system, &closure);
 	if (r >= 0)
-		r = store_paths_look(store, system, &closure, &paths, &count);
+		r = look_at_paths(store, system, &closure, &paths, &count);
 	if (r >= 0)
 		store_paths_free(paths, count);
 	return r;
@@ -190,8 +191,7 @@ int store_facts_look(int store, const char *system, struct nix_closure *closure,
 		     struct host_facts *facts)
 {
 	facts->store_by_binds = needs_binds(store, facts->has_user_namespace);
-	return store_paths_look(store, system, closure, &facts->store_paths,
-				&facts->store_path_count);
+	return look_at_paths(store, system, closure, &facts->store_paths, &facts->store_path_count);
 }
 
 static int read_closure(struct host *host)

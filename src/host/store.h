@@ -11,34 +11,31 @@ struct host_facts;
 struct nix_closure;
 
 /*
- * A folder for each profile: "good" holds the last system of it that became ready, "source" what a
- * person gave as its system.
+ * A folder for each profile: its file "good" holds the last system that became ready, "source" the
+ * SYSTEM that a user gave.
  */
 #define STORE_STATE_DIR "/var/lib/redd/nix"
 
 /* "closure", "whole", "daemon", "own" */
 const char *store_mode_name(enum spec_store store);
-/* The machine whose profile that path is, a new string; NULL when it is nobody's profile. */
+/* The machine whose profile the path is, a new string; NULL for any other path. */
 char *store_profile_machine(const char *system);
 
-/*
- * What each path of a closure is. Takes its names, also on error. -ENOENT (said) when one is gone.
- * `store` is a descriptor of /nix/store, `system` is for the message.
- */
-int store_paths_look(int store, const char *system, struct nix_closure *closure,
-		     struct plan_store_path **ret, size_t *ret_count);
-/* Whether each path that the system needs is there: 0, or -errno (said). */
+/* Checks that each path that the system needs is there. 0, or -errno (said). */
 int store_check(const char *system);
 void store_paths_free(struct plan_store_path *paths, size_t count);
 
-/* The facts that store_plan_tree() needs for a closure. As store_paths_look(). */
+/*
+ * The facts that store_plan_tree() needs for a closure: what each of its paths is. Takes its names,
+ * also on error. -ENOENT (said) when one is gone. `store` is a descriptor of /nix/store, `system`
+ * is for the message.
+ */
 int store_facts_look(int store, const char *system, struct nix_closure *closure,
 		     struct host_facts *facts);
 /*
  * What the machine gets as /nix/store, detached, in the slot that is returned: ops of the stages
  * open and setup, which need PLAN_SLOT_STORE and, for a user namespace, PLAN_SLOT_USERNS, and a
- * mount namespace of their own. must_lock: where the kernel won't lock the flags of its mounts by
- * itself.
+ * mount namespace of their own. must_lock: the kernel won't lock the flags of the mounts by itself.
  */
 enum plan_slot store_plan_tree(enum spec_store store, const struct host_facts *facts,
 			       bool must_lock, struct plan *plan);

@@ -26,6 +26,11 @@
 /* Where nearly all hosts show it: alone, and beside v1 hierarchies. Others are looked for. */
 static const char *const usual_places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
+char *cgroups_path_of(const char *machine, const char *below)
+{
+	return str_printf("/" CGROUPS_PARENT "/%s%s", machine, below);
+}
+
 static int open_cgroup2(const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The cgroups of a machine as seen from outside: finding, killing and removing them, and entering
- * them. Every hierarchy has the same path, "/redd/NAME" unless the state says otherwise. Quiet.
+ * them. The path is the same in every hierarchy: cgroups_path_of(), unless the state says
+ * otherwise. Quiet.
  */
 #pragma once
 
@@ -9,6 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* The parent of all machines' cgroups, below the root of each hierarchy. */
+#define CGROUPS_PARENT "redd"
+
+/* "/redd/NAME", and what is below it ("/payload", or ""). A new string, NULL without memory. */
+char *cgroups_path_of(const char *machine, const char *below);
 
 /*
  * The root of the cgroup2 tree as a directory: where the host shows it, else by a mount of our own

@@ -34,11 +34,11 @@
 
 static const char *const left_behind[] = {"control", "state", "root"};
 
-/* What the state says, when it is of the shape that redd writes: "…/redd/NAME",
- * "…/redd@NAME.service" */
+/* The state may be spoilt: accept only the forms that redd writes, "…/redd/NAME" and
+ * "…/redd@NAME.service". */
 static bool is_machine_cgroup(const char *path, const char *name)
 {
-	autofree char *own = str_printf("/redd/%s", name);
+	autofree char *own = cgroups_path_of(name, "");
 	autofree char *service = str_printf("/redd@%s.service", name);
 
 	return own && service && path_is_normalized(path) &&
@@ -64,7 +64,7 @@ static int end_leader(const struct machine_state *state, uint64_t timeout_us)
 
 static int end_machine(const struct machine_state *state, const char *name, uint64_t timeout_us)
 {
-	autofree char *cgroup = str_printf("/redd/%s", name);
+	autofree char *cgroup = cgroups_path_of(name, "");
 	int r = cgroup ? end_leader(state, timeout_us / 3) : -ENOMEM;
 	int r2;
 

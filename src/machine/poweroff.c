@@ -183,23 +183,17 @@ static int ask_runit(const struct asking *a)
 }
 
 static const struct init_kind {
-	const char *name;
 	const char *program; /* of /proc/PID/exe, its last component */
 	const char *fifo;    /* and this exists, or NULL */
 	int (*ask)(const struct asking *a);
 } kinds[MACHINE_INIT_COUNT] = {
-	[MACHINE_INIT_UNKNOWN] = {"unknown", NULL, NULL, NULL},
-	[MACHINE_INIT_SYSTEMD] = {"systemd", "systemd", NULL, ask_systemd},
-	[MACHINE_INIT_BUSYBOX] = {"busybox", "busybox", NULL, ask_busybox},
-	[MACHINE_INIT_OPENRC] = {"openrc", "openrc-init", NULL, ask_openrc},
-	[MACHINE_INIT_SYSVINIT] = {"sysvinit", "init", "/run/initctl", ask_sysvinit},
-	[MACHINE_INIT_RUNIT] = {"runit", "runit", NULL, ask_runit},
+	[MACHINE_INIT_UNKNOWN] = {NULL, NULL, NULL},
+	[MACHINE_INIT_SYSTEMD] = {"systemd", NULL, ask_systemd},
+	[MACHINE_INIT_BUSYBOX] = {"busybox", NULL, ask_busybox},
+	[MACHINE_INIT_OPENRC] = {"openrc-init", NULL, ask_openrc},
+	[MACHINE_INIT_SYSVINIT] = {"init", "/run/initctl", ask_sysvinit},
+	[MACHINE_INIT_RUNIT] = {"runit", NULL, ask_runit},
 };
-
-const char *machine_init_name(enum machine_init init)
-{
-	return (size_t)init < ARRAY_SIZE(kinds) ? kinds[init].name : kinds[0].name;
-}
 
 static bool is_fifo(int root_fd, const char *path)
 {

@@ -28,8 +28,6 @@ enum machine_ask {
 
 /* By what PID 1 executes and what it has made; -errno when it is gone. */
 int machine_detect_init(const struct machine_state *machine, enum machine_init *ret);
-/* "systemd", "busybox", … */
-const char *machine_init_name(enum machine_init init);
 
 /*
  * In a process of the supervisor's that does nothing else: it has only the rights on files of the

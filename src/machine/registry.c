@@ -18,10 +18,10 @@
 #include "lib/io.h"
 #include "lib/lock.h"
 #include "lib/macro.h"
-#include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/str.h"
 #include "machine/clean.h"
+#include "machine/process.h"
 
 #define CLAIM_TRIES 100
 /* How long a start waits for what is left of an earlier machine of its name. */
@@ -306,23 +306,16 @@ int machine_wait_end(int dir_fd)
 
 int machine_read_starttime(pid_t pid, uint64_t *ret)
 {
-	autofree char *path = str_printf("/proc/%d/stat", pid), *text = NULL;
-	char *word, *saved = NULL;
+	struct process_stat process;
+	char path[32];
 	int r;
 
-	if (!path)
-		return -ENOMEM;
-	r = io_read_file_at(AT_FDCWD, path, 4096, &text, NULL);
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	r = process_read_stat(AT_FDCWD, path, &process);
 	if (r < 0)
 		return r;
-	/* The name, in parentheses, may hold anything: fields are counted from its last one. */
-	word = strrchr(text, ')');
-	if (!word)
-		return -EBADMSG;
-	word = strtok_r(word + 1, " ", &saved);
-	for (int field = 3; word && field < 22; field++)
-		word = strtok_r(NULL, " ", &saved);
-	return word ? parse_u64(word, ret) : -EBADMSG;
+	*ret = process.starttime;
+	return 0;
 }
 
 int machine_open_leader(const struct machine_state *state)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Looks for who keeps a PID 1 from ending. Must never act on a pid that it read. Host side. */
+/*
+ * Finds the process that keeps a PID 1 from ending. Must never act on a pid that it read. Host side
+ * of clone().
+ */
 #include "machine/unreaped.h"
 
 #include <dirent.h>
@@ -11,48 +14,13 @@
 #include <sys/stat.h>
 
 #include "lib/fd.h"
-#include "lib/io.h"
 #include "lib/macro.h"
 #include "lib/parse.h"
 #include "lib/str.h"
+#include "machine/process.h"
 
-#define STAT_MAX_BYTES 4096
 /* include/linux/sched.h */
 #define PF_EXITING 0x4
-
-struct process {
-	char name[32];
-	char state;
-	pid_t parent;
-	unsigned flags;
-};
-
-/* proc(5), /proc/PID/stat: "pid (name) state ppid pgrp session tty_nr tpgid flags …" */
-static int read_process(int proc_fd, struct process *ret)
-{
-	autofree char *text = NULL;
-	char *name, *end, *rest;
-	long fields[6]; /* ppid to flags */
-	int r = io_read_file_at(proc_fd, "stat", STAT_MAX_BYTES, &text, NULL);
-
-	if (r < 0)
-		return r;
-	name = strchr(text, '(');
-	end = strrchr(text, ')');
-	if (!name || !end || end < name)
-		return -EBADMSG;
-	*end = '\0';
-	(void)snprintf(ret->name, sizeof(ret->name), "%s", name + 1);
-	if (end[1] != ' ' || !end[2])
-		return -EBADMSG;
-	ret->state = end[2];
-	rest = end + 3;
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		fields[i] = strtol(rest, &rest, 10);
-	ret->parent = (pid_t)fields[0];
-	ret->flags = (unsigned)fields[ARRAY_SIZE(fields) - 1];
-	return 0;
-}
 
 static int open_process(int proc_fd, const char *name)
 {
@@ -73,15 +41,15 @@ static bool is_unreaped(int all, const char *name, const struct stat *namespace,
 			struct unreaped *ret)
 {
 	autoclose int process_fd = open_process(all, name), parent_fd = -1;
-	struct process process, parent;
+	struct process_stat process, parent;
 	char number[16];
 
-	if (process_fd < 0 || read_process(process_fd, &process) < 0 || process.state != 'Z' ||
-	    !is_in_namespace(process_fd, namespace))
+	if (process_fd < 0 || process_read_stat(process_fd, "stat", &process) < 0 ||
+	    process.state != 'Z' || !is_in_namespace(process_fd, namespace))
 		return false;
 	(void)snprintf(number, sizeof(number), "%d", process.parent);
 	parent_fd = open_process(all, number);
-	if (parent_fd < 0 || read_process(parent_fd, &parent) < 0 ||
+	if (parent_fd < 0 || process_read_stat(parent_fd, "stat", &parent) < 0 ||
 	    is_in_namespace(parent_fd, namespace))
 		return false;
 	ret->parent = process.parent;
@@ -106,13 +74,13 @@ static int search(const struct stat *namespace, struct unreaped *ret)
 
 int machine_find_unreaped(const struct leader *leader, struct unreaped *ret)
 {
-	struct process init;
+	struct process_stat init;
 	struct stat namespace;
-	int r = read_process(leader->proc_fd, &init);
+	int r = process_read_stat(leader->proc_fd, "stat", &init);
 
 	if (r < 0)
 		return r;
-	/* While it lives, one that has just ended is no matter. */
+	/* While PID 1 lives, zombies do not matter. */
 	if (!(init.flags & PF_EXITING))
 		return 0;
 	return fstatat(leader->proc_fd, "ns/pid", &namespace, 0) < 0 ? -errno

@@ -41,6 +41,8 @@ bool nix_is_present(void);
  * on. *ret: the system's store path, that is a directory with `init` for this host's architecture.
  */
 int nix_system_find(const char *text, char **ret);
+/* What its file nixos-version says: a new string, NULL where there is none. Quiet. */
+char *nix_system_version(const char *store_path);
 
 /*
  * The closure of a store path, from the database (also while others write it, in WAL mode, or on

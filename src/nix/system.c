@@ -232,3 +232,14 @@ int nix_system_find(const char *text, char **ret)
 	*ret = take_ptr(path);
 	return 0;
 }
+
+char *nix_system_version(const char *store_path)
+{
+	autofree char *path = str_printf("%s/nixos-version", store_path);
+	char *text = NULL;
+
+	if (!path || io_read_file_at(AT_FDCWD, path, SMALL_FILE_MAX, &text, NULL) < 0)
+		return NULL;
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}

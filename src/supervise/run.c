@@ -18,7 +18,6 @@
 #include "image/os_release.h"
 #include "kernel/sys.h"
 #include "lib/fd.h"
-#include "lib/io.h"
 #include "lib/macro.h"
 #include "lib/parse.h"
 #include "lib/str.h"
@@ -196,26 +195,7 @@ static int on_leader(struct event_loop *loop, int fd, uint32_t events, void *use
 	return 0;
 }
 
-static uint64_t read_starttime(pid_t pid)
-{
-	autofree char *text = NULL;
-	char path[32];
-	uint64_t value = 0;
-	char *field;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (io_read_file_at(AT_FDCWD, path, 4096, &text, NULL) < 0)
-		return 0;
-	/* The name in parentheses may hold anything: fields are counted behind the last one. */
-	field = strrchr(text, ')');
-	for (int i = 2; field && i < 22; i++)
-		field = strchr(field + 1, ' ');
-	if (field)
-		value = strtoull(field + 1, NULL, 10);
-	return value;
-}
-
-/* The parts of the state that only a boot tells. */
+/* The parts of the state that a boot finds out. */
 static int describe_boot(struct supervisor *s)
 {
 	struct machine_state *state = &s->state;
@@ -223,7 +203,8 @@ static int describe_boot(struct supervisor *s)
 	char capabilities[17];
 
 	state->leader = s->leader;
-	state->leader_starttime = read_starttime(s->leader);
+	state->leader_starttime = 0;
+	(void)machine_read_starttime(s->leader, &state->leader_starttime);
 	state->uid_shift = facts->uid_shift;
 	state->uid_range = facts->has_user_namespace ? facts->uid_range : 0;
 	state->scoped = facts->is_scoped;
@@ -253,7 +234,7 @@ static int describe_machine(struct supervisor *s)
 		.supervisor = getpid(),
 		.since_us = time_realtime_us(),
 		.image = strdup(spec->directory),
-		.cgroup = str_printf("/redd/%s", spec->machine),
+		.cgroup = cgroups_path_of(spec->machine, ""),
 		.managed = spec->managed,
 		.ephemeral = spec->ephemeral,
 		.booted = spec->start == SPEC_START_BOOT,

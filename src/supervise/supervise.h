@@ -30,12 +30,3 @@ int supervise_start(const struct spec *spec, const struct image *image);
 
 /* Prints the plan and returns: nothing is made but what looking requires. 0 or -errno. */
 int supervise_explain(const struct spec *spec, const struct image *image);
-
-struct machine_state;
-
-/*
- * Makes every path of the system's closure visible in a running machine that booted from the host's
- * store, read-only and locked as those it booted with, and points its /nix/var/nix/profiles/system
- * there. Can be done again after it was interrupted. Forks. Loud: 0 or -errno.
- */
-int supervise_add_store_paths(const struct machine_state *machine, const char *system);

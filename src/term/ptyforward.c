@@ -55,7 +55,7 @@ struct ptyforward {
 	struct event_timer retry;
 	uint64_t escape_since;
 	unsigned escapes;
-	bool had_input, had_output;
+	bool had_input;
 };
 
 static int on_stream(struct event_loop *loop, int fd, uint32_t events, void *userdata);
@@ -159,7 +159,6 @@ static int read_stream(struct ptyforward *f)
 		return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
 	if (n == 0)
 		return -EPIPE;
-	f->had_output = true;
 	if (f->config.on_data)
 		f->config.on_data(f->to_output.data, (size_t)n, f->config.userdata);
 	f->to_output.end = (size_t)n;
@@ -392,9 +391,4 @@ void ptyforward_free(struct ptyforward *f)
 bool ptyforward_had_input(const struct ptyforward *f)
 {
 	return f->had_input;
-}
-
-bool ptyforward_had_output(const struct ptyforward *f)
-{
-	return f->had_output;
 }

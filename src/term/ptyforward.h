@@ -52,6 +52,5 @@ void ptyforward_resize(struct ptyforward *forward);
 /* Copies what the stream still has, without waiting, at most 64 KiB: after the program has ended.
  */
 void ptyforward_drain(struct ptyforward *forward);
-/* Has a byte been forwarded from / to the caller? */
+/* Has a byte been forwarded from the caller? */
 bool ptyforward_had_input(const struct ptyforward *forward);
-bool ptyforward_had_output(const struct ptyforward *forward);

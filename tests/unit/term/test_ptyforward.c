@@ -121,7 +121,7 @@ static void test_both_ways(void **unused)
 	/* Raw: the terminal adds no carriage return. */
 	assert_int_equal(read(f.person, got, sizeof(got)), 3);
 	assert_string_equal(got, "a\nb");
-	assert_true(ptyforward_had_input(f.forward) && ptyforward_had_output(f.forward));
+	assert_true(ptyforward_had_input(f.forward));
 	assert_int_equal(f.hangups, 0);
 	end(&f);
 }

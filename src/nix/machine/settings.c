@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The .nspawn file of a machine that boots from the host's store. A file that is there is a
- * person's: a section is added at its end, or nothing is touched. Caller's side.
+ * The .nspawn file of a machine that boots from the host's store. A file that exists is the
+ * user's: a section is appended, or the file is left alone. Caller's side of clone().
  */
+#include "nix/machine/settings.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli/nix.h"
 #include "lib/fs.h"
 #include "lib/io.h"
 #include "lib/path.h"
@@ -28,7 +29,7 @@ void nix_settings_done(struct nix_settings *settings)
 	*settings = (struct nix_settings){};
 }
 
-/* The one that counts, else where a new one goes. */
+/* The file in force, else the path for a new one. */
 static int find_file(const char *machine, struct nix_settings *ret)
 {
 	for (const char *const *dir = settings_trusted_dirs; *dir; dir++) {
@@ -49,7 +50,7 @@ static int find_file(const char *machine, struct nix_settings *ret)
 	return ret->path ? 0 : log_oom();
 }
 
-/* What the system's own configuration asks for; see nix/guest.nix. A new string, "" for nothing. */
+/* The settings that the system brings along; see nix/guest.nix. A new string, "" for none. */
 static char *read_base(const char *system)
 {
 	autofree char *path = str_printf("%s/redd.nspawn", system);
@@ -85,7 +86,7 @@ static bool has_section(const char *text)
 	return text && (str_after_prefix(text, "[X-Nix]") || strstr(text, "\n[X-Nix]"));
 }
 
-/* A section that is there must mean what is asked for. */
+/* An existing section must have the same values as the new one would. */
 static int check_section(const struct nix_settings *settings, const char *profile,
 			 const char *store)
 {
@@ -131,29 +132,25 @@ int nix_settings_prepare(const char *machine, const char *system, const char *pr
 	return 0;
 }
 
-/* Always the same name beside it: what a killed one left is overwritten, never one more. */
-static char *name_beside(const char *path)
-{
-	return str_printf("%.*s.%s.redd-new", (int)(path_last(path) - path), path, path_last(path));
-}
-
 static int write_text(const char *path, const char *text)
 {
-	autofree char *beside = name_beside(path);
+	/* A fixed name, so that killed writers leave one file at most. */
+	autofree char *temporary = str_printf("%.*s.%s.redd-new", (int)(path_last(path) - path),
+					      path, path_last(path));
 	autoclose int fd = -1;
 	int r;
 
-	if (!beside)
+	if (!temporary)
 		return -ENOMEM;
-	(void)unlink(beside);
-	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	(void)unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
 	r = io_write_all(fd, text, strlen(text));
-	if (r >= 0 && (fsync(fd) < 0 || rename(beside, path) < 0))
+	if (r >= 0 && (fsync(fd) < 0 || rename(temporary, path) < 0))
 		r = -errno;
 	if (r < 0)
-		(void)unlink(beside);
+		(void)unlink(temporary);
 	return r;
 }
 

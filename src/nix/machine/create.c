@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * redd nix create: a profile, a tree of a few links, and the settings that join them. All or
- * nothing: the image gets its name last, and what a killed one left is taken over by the next. Must
- * never touch the profile of somebody else's container. Caller's side.
+ * Makes a machine that boots a system of the host's store: a profile, a tree of a few links, and
+ * the settings that join them. All or nothing: the image gets its name last, and a create that was
+ * killed is taken over by the next one of that name. Must never touch the profile of a container
+ * that redd has not made. Caller's side of clone().
  */
+#include "nix/machine/create.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/nix.h"
-#include "cli/verbs.h"
 #include "host/store.h"
 #include "image/image.h"
 #include "image/name.h"
@@ -19,14 +20,13 @@
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
+#include "nix/machine/settings.h"
+#include "nix/machine/source.h"
 #include "nix/nix.h"
-#include "settings/value.h"
 #include "transfer/import/staging.h"
 
 struct creation {
-	const char *name;
-	const char *store;
-	const char *source;
+	const struct nix_create_request *request;
 	char *system;
 	char *profile;
 	int pool_fd;
@@ -41,8 +41,8 @@ static void creation_undo(struct creation *c)
 	if (c->has_settings)
 		nix_settings_undo(&c->settings);
 	if (c->has_profile) {
-		(void)nix_forget(c->name);
-		nix_source_forget(c->name);
+		(void)nix_forget(c->request->name);
+		nix_source_forget(c->request->name);
 	}
 }
 
@@ -56,19 +56,6 @@ static void creation_done(struct creation *c)
 		(void)close(c->pool_fd);
 }
 
-static int choose_store(const struct cli *cli, struct creation *c)
-{
-	enum value_nix_store store;
-
-	c->store = cli->nix_store ? cli->nix_store : "closure";
-	if (value_parse_nix_store(c->store, &store) >= 0 && store != VALUE_NIX_STORE_OWN)
-		return 0;
-	(void)log_error(-EINVAL, "--store=%s: closure, whole or daemon", c->store);
-	if (streq(c->store, "own"))
-		log_hint("a machine with a store of its own comes from a tarball: redd import-tar");
-	return -EINVAL;
-}
-
 static bool has_root(const char *name)
 {
 	autofree char *path = str_printf(NIX_ROOTS_DIR "/%s", name);
@@ -76,28 +63,28 @@ static bool has_root(const char *name)
 	return path && access(path, F_OK) == 0;
 }
 
-/* A profile with our root beside it and no image is what a killed `create` left. */
+/* A create that was killed leaves a profile with our root, and no image. */
 static int check_name(struct creation *c)
 {
 	autoimage struct image *image = NULL;
 	int r;
 
-	if (!machine_name_is_valid(c->name)) {
-		(void)log_error(-EINVAL, "'%s' is no valid name for a machine", c->name);
+	if (!machine_name_is_valid(c->request->name)) {
+		(void)log_error(-EINVAL, "'%s' is no valid name for a machine", c->request->name);
 		log_hint("letters, digits, inner dashes and dots, at most %d", MACHINE_NAME_MAX);
 		return -EINVAL;
 	}
-	r = image_find(c->name, &image);
+	r = image_find(c->request->name, &image);
 	if (r >= 0) {
-		(void)log_error(-EEXIST, "there is an image named %s already", c->name);
+		(void)log_error(-EEXIST, "there is an image named %s already", c->request->name);
 		log_hint("redd nix update %s gives it another generation; redd remove %s frees the "
 			 "name",
-			 c->name, c->name);
+			 c->request->name, c->request->name);
 		return -EEXIST;
 	}
 	if (r != -ENOENT)
-		return log_errno(r, "look for an image named %s", c->name);
-	if (nix_profile_get(c->name, NULL, NULL) != 0 || has_root(c->name))
+		return log_errno(r, "look for an image named %s", c->request->name);
+	if (nix_profile_get(c->request->name, NULL, NULL) != 0 || has_root(c->request->name))
 		return 0;
 	(void)log_error(-EEXIST, "there is a profile named %s that redd has not made",
 			NIX_PROFILES_DIR);
@@ -123,7 +110,7 @@ static int fill_tree(int tree)
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		if (mkdirat(tree, folders[i], 0755) < 0 || fchmodat(tree, folders[i], 0755, 0) < 0)
 			return -errno;
-	/* redd boots the system of the profile; this is for whoever else boots the tree. */
+	/* redd boots the profile's system; other programs that boot the tree need this link. */
 	return symlinkat(NIX_STATE_DIR "/profiles/system/init", tree, "sbin/init") < 0 ? -errno : 0;
 }
 
@@ -133,45 +120,45 @@ static int make_tree(struct creation *c)
 
 	if (r < 0)
 		return r;
-	r = staging_make(c->pool_fd, c->name, &c->staging);
+	r = staging_make(c->pool_fd, c->request->name, &c->staging);
 	if (r >= 0)
 		r = fill_tree(c->staging.tree_fd);
-	return r < 0 ? log_errno(r, "make a tree for %s in " IMAGE_POOL, c->name) : 0;
+	return r < 0 ? log_errno(r, "make a tree for %s in " IMAGE_POOL, c->request->name) : 0;
 }
 
-/* The root comes first: it also says whose the profile is. */
+/* The root comes first: it marks the profile as ours. */
 static int make_profile(struct creation *c)
 {
 	unsigned number;
 	int r;
 
-	if (has_root(c->name)) {
-		(void)nix_forget(c->name);
-		nix_source_forget(c->name);
+	if (has_root(c->request->name)) {
+		(void)nix_forget(c->request->name);
+		nix_source_forget(c->request->name);
 	}
 	c->has_profile = true;
-	r = nix_root_booted(c->name, c->system);
+	r = nix_root_booted(c->request->name, c->system);
 	if (r >= 0)
-		r = nix_profile_set(c->name, c->system, &number);
-	/* Again: a root without a profile is what others clean away. */
+		r = nix_profile_set(c->request->name, c->system, &number);
+	/* Again: a cleaner removes a root without a profile, and may have done so. */
 	if (r >= 0)
-		r = nix_root_booted(c->name, c->system);
+		r = nix_root_booted(c->request->name, c->system);
 	if (r >= 0)
-		(void)nix_source_remember(c->name, c->source);
+		(void)nix_source_remember(c->request->name, c->request->source);
 	return r;
 }
 
 static int publish(struct creation *c)
 {
-	int r = staging_publish(&c->staging, c->name, false);
+	int r = staging_publish(&c->staging, c->request->name, false);
 
 	if (r < 0)
-		return log_errno(r, "give the image its name " IMAGE_POOL "/%s", c->name);
+		return log_errno(r, "give the image its name " IMAGE_POOL "/%s", c->request->name);
 	r = staging_sync_name(&c->staging);
 	if (r < 0)
 		log_warning_errno(
 			r, "write the name of image %s to disk, it may not outlive a power cut",
-			c->name);
+			c->request->name);
 	return 0;
 }
 
@@ -180,15 +167,16 @@ static int create(struct creation *c)
 	int r = check_name(c);
 
 	if (r >= 0)
-		r = nix_system_find(c->source, &c->system);
+		r = nix_system_find(c->request->source, &c->system);
 	if (r >= 0)
 		r = store_check(c->system);
 	if (r < 0)
 		return r;
-	c->profile = str_printf(NIX_PROFILES_DIR "/%s/system", c->name);
+	c->profile = str_printf(NIX_PROFILES_DIR "/%s/system", c->request->name);
 	if (!c->profile)
 		return log_oom();
-	r = nix_settings_prepare(c->name, c->system, c->profile, c->store, &c->settings);
+	r = nix_settings_prepare(c->request->name, c->system, c->profile, c->request->store,
+				 &c->settings);
 	if (r >= 0)
 		r = make_tree(c);
 	if (r >= 0)
@@ -200,29 +188,16 @@ static int create(struct creation *c)
 	return r < 0 ? r : publish(c);
 }
 
-int nix_require_root(const char *verb)
+int nix_create(const struct nix_create_request *request, char **ret_system)
 {
-	if (geteuid() == 0)
-		return 0;
-	return log_error(-EPERM, "nix %s needs root: run it again with sudo", verb);
-}
+	struct creation c = {
+		.request = request, .pool_fd = -1, .staging = {.fd = -1, .tree_fd = -1}};
+	int r = create(&c);
 
-int verb_nix_create(const struct cli *cli, int argc, char *argv[])
-{
-	struct creation c = {.name = argv[1], .source = argv[2], .pool_fd = -1};
-	int r = choose_store(cli, &c);
-
-	if (r < 0)
-		return CLI_EXIT_USAGE;
-	r = nix_require_root("create");
-	if (r < 0)
-		return cli_exit_code(r);
-	c.staging.fd = c.staging.tree_fd = -1;
-	r = create(&c);
 	if (r < 0)
 		creation_undo(&c);
-	else if (!cli->quiet)
-		log_info("machine %s boots %s: redd start %s", c.name, c.system, c.name);
+	else
+		*ret_system = take_ptr(c.system);
 	creation_done(&c);
-	return cli_exit_code(r);
+	return r;
 }

@@ -1,11 +1,13 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A later generation's paths in a machine that runs: another /nix/store, with the paths of the
- * generations since its boot and of the new one, is put over the one that it has. It is made by the
- * ops that make the first, in a child of the caller's, which then enters the machine's mount
- * namespace; there it looks up nothing. Must never take the guest's word for which paths it may
- * see. Caller's side.
+ * Shows a running machine the store paths of a later generation: mounts another /nix/store over the
+ * one that it has, with the paths of all generations since its boot and of the new one. The ops
+ * that make the first /nix/store make this one, in a child process, which then enters the machine's
+ * mount namespace and looks up no path there. Must never let the guest decide which paths it sees.
+ * Caller's side of clone().
  */
+#include "nix/machine/live_store.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -23,7 +25,6 @@
 #include "machine/leader.h"
 #include "machine/registry.h"
 #include "nix/nix.h"
-#include "supervise/supervise.h"
 
 struct live {
 	const struct machine_state *machine;
@@ -115,7 +116,7 @@ static int add_names(struct live *live, const struct nix_closure *closure, char 
 	return r;
 }
 
-/* What a generation in between had may be in use; what of it is gone from the store can't be. */
+/* Paths of an earlier generation may be in use, unless they are gone from the store. */
 static int add_system(struct live *live, const char *system, char ***all)
 {
 	autoclosure struct nix_closure closure = {};
@@ -123,14 +124,14 @@ static int add_system(struct live *live, const char *system, char ***all)
 	return nix_closure_read(system, &closure) < 0 ? 0 : add_names(live, &closure, all);
 }
 
-/* The profile can't be changed from inside: it is the host's word. */
+/* The guest can't change its profile on the host: trust it. */
 static int add_generations(struct live *live, char ***all)
 {
 	struct nix_generation *list = NULL;
 	size_t count = 0;
 	int r = add_system(live, live->machine->nix_system, all);
 
-	/* Without a profile, what it booted is all there was. */
+	/* Without a profile, the booted system is the only one. */
 	if (live->machine->nix_generation == 0 ||
 	    nix_generations_list(live->machine->name, &list, &count) < 0)
 		return r;
@@ -142,7 +143,7 @@ static int add_generations(struct live *live, char ***all)
 	return r;
 }
 
-/* 1: the machine sees everything already. */
+/* 1: the machine sees all paths already. */
 static int read_paths(struct live *live)
 {
 	autoclosure struct nix_closure closure = {}, all = {};
@@ -171,7 +172,7 @@ static int make_plan(struct live *live)
 
 	PLAN_ADD(&live->plan, .kind = PLAN_OP_UNSHARE, .stage = setup, .flags = CLONE_NEWNS);
 	PLAN_ADD(&live->plan, .kind = PLAN_OP_PROPAGATE, .stage = setup, .number = MS_SLAVE);
-	/* What is attached in a namespace of the guest's is not locked there by that. */
+	/* Attaching to a mount namespace of the guest's locks nothing: lock here. */
 	(void)store_plan_tree(SPEC_STORE_CLOSURE, &live->facts, true, &live->plan);
 	plan_finish(&live->plan);
 	return live->plan.error < 0 ? log_oom() : 0;
@@ -215,8 +216,8 @@ static int add_paths(struct live *live)
 }
 
 /*
- * By the op that made it at the boot, and last: as the guest's root, since the guest may have put
- * anything of the host's that it sees on the way there, or made it its root.
+ * Runs the op that made the link at boot. As the guest's root, and therefore last: the guest may
+ * have mounted a directory of the host's on the path, or made one its root directory.
  */
 static int set_link_as_guest(struct live *live)
 {
@@ -226,7 +227,7 @@ static int set_link_as_guest(struct live *live)
 
 	if (r < 0)
 		return r;
-	/* As the guest numbers its users, with nothing left to give up. */
+	/* Ids are those of the guest's user namespace now, and it has been entered already. */
 	store_fill_link(&op, live->system, 0);
 	child_set_slot(&context, PLAN_SLOT_USERNS, -1);
 	live->slots[op.at] = take_fd(&live->root_fd);
@@ -250,13 +251,13 @@ static int work(struct live *live)
 		return log_errno(r, "look into machine %s", live->machine->name);
 	if (streq(live->machine->nix_store, "closure"))
 		r = add_paths(live);
-	/* With the daemon its profiles are the host's: there is nothing to point anew. */
+	/* With Store=daemon the machine sees the host's own profile, which has been switched. */
 	if (r >= 0 && !streq(live->machine->nix_store, "daemon"))
 		set_link(live);
 	return r;
 }
 
-int supervise_add_store_paths(const struct machine_state *machine, const char *system)
+int nix_live_add_paths(const struct machine_state *machine, const char *system)
 {
 	int status = 0;
 	pid_t pid = fork();

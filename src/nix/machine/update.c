@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* redd nix update: a new generation, and the machine that runs switched to it. Caller's side. */
-#include <errno.h>
-#include <stdio.h>
+/* A new generation of a machine. Does not touch one that runs. Caller's side of clone(). */
+#include "nix/machine/update.h"
 
-#include "cli/nix.h"
-#include "cli/nix_live.h"
-#include "cli/verbs.h"
+#include <errno.h>
+
 #include "host/store.h"
 #include "image/image.h"
+#include "lib/macro.h"
 #include "lib/str.h"
 #include "log/log.h"
+#include "nix/machine/source.h"
 #include "nix/nix.h"
 
 static int require_profile(const char *name)
@@ -29,7 +29,7 @@ static int require_profile(const char *name)
 	return r;
 }
 
-/* The system that is asked for, else the one that was asked for last time, built anew. */
+/* The system that is named, else the one that was named last time, built again. */
 static int find_system(const char *name, const char *text, char **ret)
 {
 	autofree char *source = text ? NULL : nix_source_recall(name);
@@ -41,28 +41,21 @@ static int find_system(const char *name, const char *text, char **ret)
 	return -EINVAL;
 }
 
-int verb_nix_update(const struct cli *cli, int argc, char *argv[])
+int nix_update(const char *machine, const char *source, char **ret_system, unsigned *ret_number)
 {
-	const char *name = argv[1];
 	autofree char *system = NULL;
-	unsigned number;
-	int r = nix_require_root("update");
+	int r = require_profile(machine);
 
 	if (r >= 0)
-		r = require_profile(name);
-	if (r >= 0)
-		r = find_system(name, argc > 2 ? argv[2] : NULL, &system);
+		r = find_system(machine, source, &system);
 	if (r >= 0)
 		r = store_check(system);
 	if (r >= 0)
-		r = nix_profile_set(name, system, &number);
+		r = nix_profile_set(machine, system, ret_number);
 	if (r < 0)
-		return cli_exit_code(r);
-	if (argc > 2)
-		(void)nix_source_remember(name, argv[2]);
-	if (!cli->quiet)
-		log_info("generation %u of %s is %s%s", number, name, system,
-			 cli->boot ? "; it boots at the next start" : "");
-	r = cli->boot ? 0 : nix_live_switch(name, system);
-	return r < 0 ? cli_exit_code(r) : r;
+		return r;
+	if (source)
+		(void)nix_source_remember(machine, source);
+	*ret_system = take_ptr(system);
+	return 0;
 }

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Where the system of a machine comes from, for the next update. Caller's side. */
+/* Remembers where a machine's system comes from. Caller's side of clone(). */
+#include "nix/machine/source.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
 
-#include "cli/nix.h"
 #include "host/store.h"
 #include "lib/fs.h"
 #include "lib/io.h"
 #include "lib/path.h"
 #include "lib/str.h"
 
-static char *file_of(const char *machine)
-{
-	return str_printf(STORE_STATE_DIR "/%s/source", machine);
-}
+#define SOURCE_FILE STORE_STATE_DIR "/%s/source"
 
-/* ".", "./x", ".#x", "result": relative to where the person is. A registry's "nixpkgs#x" is not. */
+/* ".", "./x", ".#x" and "result" are relative to the working directory; "nixpkgs#x" is not. */
 static char *make_absolute(const char *text)
 {
 	size_t length = strcspn(text, "#");
@@ -35,7 +33,7 @@ int nix_source_remember(const char *machine, const char *text)
 	autofree char *absolute = make_absolute(text);
 	autofree char *line = absolute ? str_printf("%s\n", absolute) : NULL;
 	autofree char *folder = str_printf(STORE_STATE_DIR "/%s", machine);
-	autofree char *path = file_of(machine);
+	autofree char *path = str_printf(SOURCE_FILE, machine);
 	int r;
 
 	if (!line || !path || !folder)
@@ -46,7 +44,7 @@ int nix_source_remember(const char *machine, const char *text)
 
 char *nix_source_recall(const char *machine)
 {
-	autofree char *path = file_of(machine);
+	autofree char *path = str_printf(SOURCE_FILE, machine);
 	char *text = NULL;
 
 	if (!path || io_read_file_at(AT_FDCWD, path, PATH_MAX, &text, NULL) < 0)
@@ -62,6 +60,6 @@ void nix_source_forget(const char *machine)
 	if (dir < 0)
 		return;
 	(void)fs_remove_tree_at(dir, machine);
-	/* Empty, it is nobody's. */
+	/* Of the last machine. */
 	(void)rmdir(STORE_STATE_DIR);
 }
