@@ -208,6 +208,7 @@ void host_facts_done(struct host_facts *facts)
 	free(facts->resolv_run_path);
 	free(facts->resolv_text);
 	free(facts->network.link_alias);
+	firewall_others_done(&facts->network.others);
 	free(facts->store_system);
 	store_paths_free(facts->store_paths, facts->store_path_count);
 	*facts = (struct host_facts){};

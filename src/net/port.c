@@ -122,6 +122,12 @@ int net_port_parse(const char *text, struct net_port *ret)
 	return 0;
 }
 
+bool net_port_equal(const struct net_port *a, const struct net_port *b)
+{
+	return a->protocol == b->protocol && a->first == b->first && a->last == b->last &&
+	       a->guest_first == b->guest_first && net_address_equal(&a->bind, &b->bind);
+}
+
 bool net_port_overlaps(const struct net_port *a, const struct net_port *b)
 {
 	return a->protocol == b->protocol && a->first <= b->last && b->first <= a->last &&

@@ -269,6 +269,21 @@ int network_open_given(struct host *host)
 	return 0;
 }
 
+/* A start does not fail for it: the machine may get along without the world. */
+static void look_at_others(struct host *host)
+{
+	struct host_network *network = &host->facts.network;
+	const char *link = host_network_address_link(network);
+	const char *machine = host->only_looks ? NULL : host->spec->machine;
+	int r;
+
+	if (network->server != HOST_NETWORK_REDD && network->server != HOST_NETWORK_NETWORKD)
+		return;
+	r = firewall_look_at_others(machine, link, host->spec->port_count > 0, &network->others);
+	if (r < 0)
+		log_warning_errno(r, "look whether the host's packet filter lets %s through", link);
+}
+
 static int find_host0(int rtnl, struct host *host)
 {
 	struct host_network *network = &host->facts.network;
@@ -285,6 +300,8 @@ static int find_host0(int rtnl, struct host *host)
 		r = take_lease(rtnl, host);
 	if (r >= 0 && host->spec->configure_network)
 		network_apply_static(host->spec, network->server == HOST_NETWORK_REDD, network);
+	if (r >= 0)
+		look_at_others(host);
 	return r;
 }
 
