@@ -12,17 +12,17 @@
 #include "firewall/walk.h"
 #include "lib/str.h"
 
-/* iptables' chains where our rules can be; FORWARD is where all begins. */
-static const struct {
-	enum firewall_chain chain, forward;
-	enum firewall_others_chain bit;
-} iptables_chains[] = {
-	{FIREWALL_FORWARD4, FIREWALL_FORWARD4, FIREWALL_OTHERS_FORWARD4},
-	{FIREWALL_FORWARD6, FIREWALL_FORWARD6, FIREWALL_OTHERS_FORWARD6},
-	{FIREWALL_DOCKER4, FIREWALL_FORWARD4, FIREWALL_OTHERS_DOCKER4},
-	{FIREWALL_DOCKER6, FIREWALL_FORWARD6, FIREWALL_OTHERS_DOCKER6},
+static const struct family {
+	uint8_t nfproto;
+	enum firewall_chain forward, docker;
+	enum firewall_others_chain forward_bit, docker_bit;
+	const char *legacy; /* its program for the older packet filter */
+} families[] = {
+	{NFPROTO_IPV4, FIREWALL_FORWARD4, FIREWALL_DOCKER4, FIREWALL_OTHERS_FORWARD4,
+	 FIREWALL_OTHERS_DOCKER4, "iptables-legacy"},
+	{NFPROTO_IPV6, FIREWALL_FORWARD6, FIREWALL_DOCKER6, FIREWALL_OTHERS_FORWARD6,
+	 FIREWALL_OTHERS_DOCKER6, "ip6tables-legacy"},
 };
-static const uint8_t nfprotos[] = {NFPROTO_IPV4, NFPROTO_IPV6};
 /* The last concerns machines with ports only. */
 static const enum firewall_packet packets[] = {FIREWALL_CALL, FIREWALL_ANSWER, FIREWALL_PORT};
 
@@ -39,9 +39,9 @@ static enum firewall_fate fate_of(struct firewall_ruleset *ruleset, struct other
 	enum firewall_fate fate = FIREWALL_PASSES;
 	size_t packet_count = ARRAY_SIZE(packets) - !has_ports;
 
-	for (size_t i = 0; i < ARRAY_SIZE(nfprotos) && fate == FIREWALL_PASSES; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(families) && fate == FIREWALL_PASSES; i++)
 		for (size_t j = 0; j < packet_count && fate == FIREWALL_PASSES; j++)
-			fate = firewall_walk(ruleset, chain, link, packets[j], nfprotos[i]);
+			fate = firewall_walk(ruleset, chain, link, packets[j], families[i].nfproto);
 	return fate;
 }
 
@@ -59,13 +59,15 @@ static unsigned find_accepts(struct firewall_ruleset *ruleset, const char *link)
 {
 	unsigned found = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(iptables_chains); i++) {
-		struct others_chain *forward = find_chain(ruleset, iptables_chains[i].forward);
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		struct others_chain *forward = find_chain(ruleset, families[i].forward);
 
-		if (find_chain(ruleset, iptables_chains[i].chain) && forward &&
-		    forward->filters_forward &&
-		    fate_of(ruleset, forward, link, true) != FIREWALL_PASSES)
-			found |= iptables_chains[i].bit;
+		if (!forward || !forward->filters_forward ||
+		    fate_of(ruleset, forward, link, true) == FIREWALL_PASSES)
+			continue;
+		found |= families[i].forward_bit;
+		if (find_chain(ruleset, families[i].docker))
+			found |= families[i].docker_bit;
 	}
 	return found;
 }
@@ -102,8 +104,11 @@ static int remove_from_all(struct firewall_ruleset *ruleset, const char *machine
 {
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(iptables_chains); i++)
-		r = remove_from(ruleset, iptables_chains[i].chain, machine, is_alive);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(families); i++) {
+		r = remove_from(ruleset, families[i].forward, machine, is_alive);
+		if (r >= 0)
+			r = remove_from(ruleset, families[i].docker, machine, is_alive);
+	}
 	return r;
 }
 
@@ -129,12 +134,6 @@ void firewall_clean_others(bool (*is_alive)(const char *machine))
 static const char *family_name(uint8_t family)
 {
 	return family == NFPROTO_IPV4 ? "ip" : family == NFPROTO_IPV6 ? "ip6" : "inet";
-}
-
-static char *mend_iptables(const char *program, const char *link)
-{
-	return str_printf("%s -I FORWARD -i %s -j ACCEPT && %s -I FORWARD -o %s -j ACCEPT", program,
-			  link, program, link);
 }
 
 static char *mend_nft(const struct others_chain *chain, const char *link)
@@ -167,9 +166,9 @@ static int describe(const struct others_chain *chain, enum firewall_fate fate, c
 static bool is_mended(const struct firewall_ruleset *ruleset, const struct others_chain *chain,
 		      unsigned accept_in)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(iptables_chains); i++)
-		if (accept_in & iptables_chains[i].bit &&
-		    find_chain(ruleset, iptables_chains[i].chain) == chain)
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (accept_in & families[i].forward_bit &&
+		    find_chain(ruleset, families[i].forward) == chain)
 			return true;
 	return false;
 }
@@ -202,17 +201,18 @@ static int look_at_nft(const char *machine, const char *link, bool has_ports,
 
 static int look_at_legacy(const char *link, struct firewall_others *ret)
 {
-	static const char *const programs[] = {"iptables-legacy", "ip6tables-legacy"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(nfprotos) && !ret->what; i++) {
-		int r = firewall_legacy_drops(nfprotos[i], link);
+	for (size_t i = 0; i < ARRAY_SIZE(families) && !ret->what; i++) {
+		const char *program = families[i].legacy;
+		int r = firewall_legacy_drops(families[i].nfproto, link);
 
 		if (r < 0)
 			return r;
 		if (r == 0)
 			continue;
-		ret->what = str_printf("chain FORWARD of %s (policy drop)", programs[i]);
-		ret->mend = mend_iptables(programs[i], link);
+		ret->what = str_printf("chain FORWARD of %s (policy drop)", program);
+		ret->mend = str_printf("%s -I FORWARD -i %s -j ACCEPT && "
+				       "%s -I FORWARD -o %s -j ACCEPT",
+				       program, link, program, link);
 		if (!ret->what || !ret->mend)
 			return -ENOMEM;
 	}

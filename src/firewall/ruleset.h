@@ -31,6 +31,9 @@ struct others_chain {
 	bool is_loaded;	      /* its rules are here */
 	struct others_rule *rules;
 	size_t rule_count;
+	/* For firewall_walk(): what becomes of the packet at hand in this chain. */
+	bool is_walked;
+	int32_t verdict;
 };
 
 struct firewall_ruleset {

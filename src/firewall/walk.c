@@ -12,9 +12,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_conntrack.h>
 
-#define DEPTH_MAX 16	  /* of jumps, as in the kernel */
-#define STEPS_MAX 1000000 /* of rules; who has more is given the benefit of the doubt */
-#define SLOTS 16	  /* of four bytes; a register of 16 bytes is four of them */
+#define SLOTS 16 /* of four bytes; a register of 16 bytes is four of them */
 #define VALUE_MAX 16
 #define NO_VERDICT INT32_MIN
 #define STATE_BIT(info) (1U << ((info) + 1)) /* as `ct state` has it */
@@ -33,7 +31,6 @@ struct walk {
 	const char *link;
 	enum firewall_packet packet;
 	uint8_t nfproto;
-	unsigned steps;
 	struct value slots[SLOTS];
 	/* of the rule being looked at */
 	int32_t verdict;
@@ -397,10 +394,10 @@ static enum answer see_rule(struct walk *walk, const struct others_rule *rule)
 	return answer;
 }
 
-static int32_t walk_chain(struct walk *walk, const char *chain, unsigned depth);
+static int32_t walk_chain(struct walk *walk, const char *chain);
 
 /* NF_ACCEPT or NF_DROP, NFT_RETURN to leave the chain, NFT_CONTINUE for the next rule. */
-static int32_t apply(struct walk *walk, enum answer answer, unsigned depth)
+static int32_t apply(struct walk *walk, enum answer answer)
 {
 	char target[NFT_CHAIN_MAXNAMELEN];
 	int32_t verdict = walk->verdict, inner = verdict;
@@ -409,7 +406,7 @@ static int32_t apply(struct walk *walk, enum answer answer, unsigned depth)
 		return NFT_CONTINUE;
 	if (verdict == NFT_JUMP || verdict == NFT_GOTO) {
 		memcpy(target, walk->target, sizeof(target));
-		inner = walk_chain(walk, target, depth + 1);
+		inner = walk_chain(walk, target);
 		if (inner == NFT_RETURN)
 			inner = verdict == NFT_GOTO ? NFT_RETURN : NFT_CONTINUE;
 	}
@@ -418,8 +415,11 @@ static int32_t apply(struct walk *walk, enum answer answer, unsigned depth)
 	return (inner & NF_VERDICT_MASK) == NF_QUEUE ? NF_ACCEPT : inner;
 }
 
-/* NF_ACCEPT, NF_DROP, or NFT_RETURN at the chain's end. */
-static int32_t walk_chain(struct walk *walk, const char *name, unsigned depth)
+/*
+ * NF_ACCEPT, NF_DROP, or NFT_RETURN at the chain's end. That depends on the packet alone, so each
+ * chain is walked once, however many rules jump to it.
+ */
+static int32_t walk_chain(struct walk *walk, const char *name)
 {
 	struct others_chain *chain =
 		firewall_ruleset_find(walk->ruleset, walk->base->family, walk->base->table, name);
@@ -428,13 +428,16 @@ static int32_t walk_chain(struct walk *walk, const char *name, unsigned depth)
 	/* Removed meanwhile, or not readable: in doubt for the packet. */
 	if (!chain || firewall_ruleset_load_rules(walk->ruleset, chain) < 0)
 		return NF_ACCEPT;
-	for (size_t i = 0; i < chain->rule_count && verdict == NFT_CONTINUE; i++) {
-		if (depth > DEPTH_MAX || ++walk->steps > STEPS_MAX)
-			return NF_ACCEPT;
+	if (chain->is_walked)
+		return chain->verdict;
+	/* Chains that were read at different moments could jump to each other in a circle. */
+	chain->is_walked = true;
+	chain->verdict = NF_ACCEPT;
+	for (size_t i = 0; i < chain->rule_count && verdict == NFT_CONTINUE; i++)
 		if (!str_after_prefix(chain->rules[i].comment, FIREWALL_MARK))
-			verdict = apply(walk, see_rule(walk, &chain->rules[i]), depth);
-	}
-	return verdict == NFT_CONTINUE ? NFT_RETURN : verdict;
+			verdict = apply(walk, see_rule(walk, &chain->rules[i]));
+	chain->verdict = verdict == NFT_CONTINUE ? NFT_RETURN : verdict;
+	return chain->verdict;
 }
 
 enum firewall_fate firewall_walk(struct firewall_ruleset *ruleset, struct others_chain *base,
@@ -449,7 +452,9 @@ enum firewall_fate firewall_walk(struct firewall_ruleset *ruleset, struct others
 
 	if (base->family != NFPROTO_INET && base->family != nfproto)
 		return FIREWALL_PASSES;
-	verdict = walk_chain(&walk, base->name, 0);
+	for (size_t i = 0; i < ruleset->chain_count; i++)
+		ruleset->chains[i].is_walked = false;
+	verdict = walk_chain(&walk, base->name);
 	if (verdict == NF_DROP)
 		return FIREWALL_DROPPED_BY_RULE;
 	if (verdict == NFT_RETURN && base->policy == NF_DROP)

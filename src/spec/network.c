@@ -201,7 +201,7 @@ static int resolve_ports(struct resolution *resolution)
 		port = grow(value, &spec->ports, &spec->port_count, sizeof(*port), SPEC_PORTS_MAX);
 		if (!port)
 			return -EINVAL;
-		(void)value_parse_port(value->text, port);
+		(void)net_port_parse(value->text, port);
 		if (strv_add(&spec->port_origins, value->origin) < 0)
 			return log_oom();
 	}
