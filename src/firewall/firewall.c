@@ -16,10 +16,10 @@
 /* No name of a machine has a slash. */
 #define KEPT_SUFFIX "/kept"
 #define COMMENT_MAX 128
-/* Others change their rules, or clean as we do, while we look. */
+/* Others may change their rules, or clean as we do, at the same time. */
 #define CLEAN_TRIES 8
 
-/* What there is, or was, of one machine. */
+/* The tables that exist for one machine. */
 struct tables {
 	char *name; /* of the two that have an owner */
 	char *kept; /* of the one that has none */
@@ -70,9 +70,9 @@ int firewall_open(void)
 }
 
 /*
- * Connections outlive their rules: a translation is kept with its connection. Only what is there is
- * deleted: after a deletion the kernel lets whoever closes a socket of the packet filter wait for a
- * grace period, and a start shall not wait.
+ * Connections outlive their rules: a translation is kept with its connection. Deletes only tables
+ * that exist: after a deletion, whoever closes a socket of the packet filter waits for a grace
+ * period of the kernel, and a start must not wait.
  */
 static void delete_tables(struct nft_batch *batch, const struct tables *tables)
 {
@@ -132,8 +132,8 @@ bool firewall_is_set(const char *machine)
 }
 
 /*
- * A guess, since to be refused costs a start a grace period of the kernel; what the kernel says
- * counts. `setarch --uname-2.6` makes it wrong, for tests of what older kernels get.
+ * A guess from the version, because a refusal costs a start a grace period of the kernel. The
+ * kernel's answer decides. Tests use `setarch --uname-2.6` to get what older kernels get.
  */
 static bool kernel_may_persist(void)
 {

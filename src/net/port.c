@@ -100,7 +100,7 @@ static int parse_ranges(const char *text, struct net_port *port)
 		return 0;
 	if (parse_range(guest, &port->guest_first, &guest_last) < 0)
 		return -EINVAL;
-	/* One number stands for as many as there are outside, counted up from it. */
+	/* A single number is the first of as many ports as the host's range has. */
 	if (guest_last != port->guest_first &&
 	    guest_last - port->guest_first != port->last - port->first)
 		return -EINVAL;

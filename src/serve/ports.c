@@ -20,7 +20,7 @@
 #include "serve/proxy.h"
 #include "serve/proxy_udp.h"
 
-/* Low numbers are kept for those who come later under the limit as it was. */
+/* Descriptors below are left free for code that runs under the original limit. */
 #define FDS_LOW_MAX 256
 #define ADDRESSES_MAX 2 /* 0.0.0.0 and [::] */
 
@@ -96,7 +96,7 @@ static struct net_port one_of(const struct net_port *port, unsigned number)
 	return one;
 }
 
-/* By `owner`, or by somebody who would have to be searched for. */
+/* Taken by `owner`; NULL: a search would have to find out. */
 static int fail_taken(const struct net_port *port, unsigned number, const char *owner,
 		      struct ports_failure *ret)
 {
@@ -126,7 +126,7 @@ static int fail(const struct net_port *port, unsigned number, int error, struct 
 	return error;
 }
 
-/* A number that leaves the low ones to others; the descriptor as it is where there is none. */
+/* Moves the descriptor above the low numbers, or returns it as it is. */
 static int move_up(int fd, const struct rlimit *old)
 {
 	int higher;
@@ -161,7 +161,7 @@ static int open_socket(int protocol, const struct net_address *address, uint16_t
 
 	if (fd < 0)
 		return -errno;
-	/* What is left of connections of the last boot, in TIME_WAIT, is in nobody's way. */
+	/* Connections of the last boot in TIME_WAIT must not prevent binding. */
 	if (protocol == IPPROTO_TCP &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return -errno;
@@ -249,8 +249,8 @@ static int give_to_proxies(struct ports *ports, struct forward *forward)
 	return r;
 }
 
-/* What may not be bound by another machine either: only others' states, and the table of sockets,
- * tell of its ports. */
+/* For a port that its owner may not have bound: asks other machines' states and the table of
+ * sockets. */
 static int check_unbound(const struct ports *ports, const struct net_port *port,
 			 struct ports_failure *ret)
 {
@@ -427,7 +427,7 @@ int ports_refuse_last(struct ports *ports, int error, struct ports_failure *ret)
 	return fail(&port, port.first, error, ret);
 }
 
-/* Nothing is served yet that a search would hold up. */
+/* A search takes long, but nothing is served yet. */
 static void find_owner(struct ports_failure *failure)
 {
 	struct port_query query = {.protocol = failure->port.protocol,
@@ -510,7 +510,7 @@ int ports_new(struct event_loop *loop, const char *machine, struct ports **ret)
 		return -ENOMEM;
 	ports->loop = loop;
 	ports->machine = machine;
-	/* Unknown: then it is never changed. Zeros put back would leave us without descriptors. */
+	/* Unknown: never change it. Restoring zeros would leave no descriptors. */
 	if (getrlimit(RLIMIT_NOFILE, &ports->limit) < 0)
 		ports->limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
 	if (proxy_new(loop, &ports->tcp) < 0) {

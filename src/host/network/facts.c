@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What host0 is called, which addresses it has, and who gives them: found out before anything is
+ * Finds out what host0 is called, which addresses it has, and who gives them, before anything is
  * made. Supervisor's side.
  */
 #include <fcntl.h>
@@ -54,12 +54,12 @@ static int name_links(struct host *host)
 	if (!spec->zone)
 		return 0;
 	(void)snprintf(network->bridge, sizeof(network->bridge), "vz-%s", spec->zone);
-	/* By itself a bridge has the least address of its ports, which come and go. */
+	/* By default a bridge has the lowest address of its ports, which come and go. */
 	net_link_mac(id, network->bridge, NET_ROLE_HOST, 0, network->router_mac);
 	return 0;
 }
 
-/* The name proper, since others are not what a port is shown as. */
+/* Uses the bridge's primary name: the kernel shows ports by that, not by alternative ones. */
 static int find_bridge(int rtnl, struct host *host)
 {
 	const char *name = host->spec->bridge;
@@ -155,7 +155,7 @@ static const struct net_address *find_gateway(const struct spec *spec, int famil
 	return NULL;
 }
 
-/* The first of the network; the next one when that is the machine's own. */
+/* The network's first address, or the second one if the first is the machine's own. */
 static struct net_address first_address(const struct net_prefix *prefix)
 {
 	struct net_address first = net_prefix_address(prefix, 1);

@@ -37,7 +37,7 @@ static int network_prepare(struct host *host)
 {
 	const struct spec *spec = host->spec;
 
-	/* A supervisor of this name that was killed had them: they would not be found. */
+	/* A killed supervisor of this name may still have them: they would not be found. */
 	if (lends_links(spec) && !host->only_looks) {
 		(void)network_return_links(spec->machine);
 		host->home_mount_ns_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -72,7 +72,7 @@ static int log_link(const char *name, const char *kind, int error)
 	return log_errno(error, "make interface %s", name);
 }
 
-/* A port of the zone before the lock is let go, or the bridge would be taken for unused. */
+/* The bridge must have its port before the lock is released, or it would look unused. */
 static int make_host0_in_zone(int rtnl, struct host *host)
 {
 	struct host_network *network = &host->facts.network;
@@ -86,7 +86,7 @@ static int make_host0_in_zone(int rtnl, struct host *host)
 	r = network_make_zone(rtnl, host, &bridge);
 	if (r < 0)
 		return r;
-	/* One that is there already has its own. */
+	/* A bridge that existed already has an address of its own. */
 	memcpy(network->router_mac, bridge.mac, ETH_ALEN);
 	r = network_make_host0(rtnl, host, &bridge);
 	return r < 0 ? log_link(network->link, "veth", r) : 0;
@@ -112,7 +112,7 @@ static int make_host0(int rtnl, struct host *host)
 	return r;
 }
 
-/* Numbered by kind: so the addresses are told apart, as systemd-nspawn has it. */
+/* Numbers links within each kind, as systemd-nspawn does: their addresses depend on it. */
 static int make_links(int rtnl, struct host *host)
 {
 	static const struct {
@@ -141,7 +141,7 @@ static int make_links(int rtnl, struct host *host)
 	return network_lend_links(rtnl, host);
 }
 
-/* One setting each of IPv4 and IPv6 is what people would look for in vain: said once, together. */
+/* Warn once per family: a failure here is hard to diagnose. */
 static void prepare_own_link(int rtnl, const struct host *host)
 {
 	const struct host_network *network = &host->facts.network;
@@ -234,7 +234,7 @@ static int open_inside(struct host *host)
 	return 0;
 }
 
-/* In one of our own the holder does that. Where it fails it was up, or is not wanted up. */
+/* Only for a joined namespace: the holder does it in one of our own. A failure is not an error. */
 static void set_loopback_up(const struct host *host)
 {
 	struct network_link link = {};
@@ -264,7 +264,7 @@ static int network_attach(struct host *host)
 	return 0;
 }
 
-/* The namespace's end takes them along, but only later: names and addresses must be free now. */
+/* The end of the namespace removes them too, but later: names and addresses must be free now. */
 static void remove_links(int rtnl, const struct host *host)
 {
 	const struct spec *spec = host->spec;
@@ -324,7 +324,7 @@ static void network_undo(struct host *host)
 	host->links_made = 0;
 }
 
-/* A redd in a container may share the network, but not the registry: only the kernel knows then. */
+/* A redd in a container may share the network but not the registry, so ask the kernel too. */
 static bool is_alive(const char *machine)
 {
 	return network_is_alive(machine) || firewall_is_set(machine);
@@ -359,7 +359,7 @@ static void network_clean(uint64_t deadline_us)
 
 	network_return_clean();
 	r = rtnl < 0 ? rtnl : clean_links(rtnl);
-	/* Rules that confine what still has its link must stay. */
+	/* Rules must stay while the link that they confine is there. */
 	if (r >= 0)
 		r = firewall_clean(is_alive);
 	if (r < 0)
