@@ -8,19 +8,18 @@
 #include <stdlib.h>
 #include <sys/utsname.h>
 
-#include "firewall/tables.h"
-#include "kernel/nft.h"
+#include "firewall/ruleset.h"
+#include "firewall/send.h"
 #include "lib/str.h"
 
 #define TABLE_PREFIX "redd-"
 /* No name of a machine has a slash. */
 #define KEPT_SUFFIX "/kept"
-#define MARK_PREFIX "redd:"
 #define COMMENT_MAX 128
-/* Others change their rules, or clean as we do, while we look. */
+/* Others may change their rules, or clean as we do, at the same time. */
 #define CLEAN_TRIES 8
 
-/* What there is, or was, of one machine. */
+/* The tables that exist for one machine. */
 struct tables {
 	char *name; /* of the two that have an owner */
 	char *kept; /* of the one that has none */
@@ -50,7 +49,7 @@ static int find_tables(int firewall, const char *machine, struct tables *ret)
 	*ret = (struct tables){
 		.name = str_printf(TABLE_PREFIX "%s", machine),
 		.kept = str_printf(TABLE_PREFIX "%s" KEPT_SUFFIX, machine),
-		.mark = str_printf(MARK_PREFIX "%s", machine),
+		.mark = str_printf(FIREWALL_MARK "%s", machine),
 	};
 	if (!ret->name || !ret->kept || !ret->mark)
 		return -ENOMEM;
@@ -71,9 +70,9 @@ int firewall_open(void)
 }
 
 /*
- * Connections outlive their rules: a translation is kept with its connection. Only what is there is
- * deleted: after a deletion the kernel lets whoever closes a socket of the packet filter wait for a
- * grace period, and a start shall not wait.
+ * Connections outlive their rules: a translation is kept with its connection. Deletes only tables
+ * that exist: after a deletion, whoever closes a socket of the packet filter waits for a grace
+ * period of the kernel, and a start must not wait.
  */
 static void delete_tables(struct nft_batch *batch, const struct tables *tables)
 {
@@ -86,35 +85,37 @@ static void delete_tables(struct nft_batch *batch, const struct tables *tables)
 }
 
 static void add_netdev(struct nft_batch *batch, const char *name, uint32_t flags,
-		       const struct tables *tables, const struct firewall_rules *rules)
+		       const struct tables *tables, const struct firewall_rules *rules,
+		       const char *link)
 {
 	nft_add_table(batch, NFPROTO_NETDEV, name, flags, tables->mark);
-	firewall_add_ingress(batch, name, rules);
+	firewall_send(batch, rules, FIREWALL_OURS_NETDEV, name, link);
 }
 
 static int send_rules(int firewall, const struct tables *tables, const struct firewall_rules *rules,
-		      bool persists, int *ret_refused)
+		      const char *link, bool persists, int *ret_refused)
 {
 	uint32_t flags = NFT_TABLE_F_OWNER | (persists ? NFT_TABLE_PERSISTS : 0);
 	struct nft_batch batch = {};
 
 	delete_tables(&batch, tables);
 	nft_add_table(&batch, NFPROTO_INET, tables->name, NFT_TABLE_F_OWNER, tables->mark);
-	firewall_add_nat(&batch, tables->name, rules);
-	if (rules->link)
-		add_netdev(&batch, tables->name, flags, tables, rules);
+	firewall_send(&batch, rules, FIREWALL_OURS_INET, tables->name, NULL);
+	if (link)
+		add_netdev(&batch, tables->name, flags, tables, rules, link);
 	/* Neither a flush of all rules nor the supervisor's death alone removes both. */
-	if (rules->link && !persists)
-		add_netdev(&batch, tables->kept, 0, tables, rules);
+	if (link && !persists)
+		add_netdev(&batch, tables->kept, 0, tables, rules, link);
+	firewall_send(&batch, rules, FIREWALL_OTHERS, tables->mark, NULL);
 	return nft_batch_send(firewall, &batch, ret_refused);
 }
 
 /* The kernel says "no such file" for a missing device and for a kind of chain or rule it lacks. */
-static int explain(int r, int refused, const struct firewall_rules *rules)
+static int explain(int r, int refused, const char *link)
 {
 	if (r != -ENOENT)
 		return r;
-	if (refused == NFT_MSG_NEWCHAIN && rules->link && if_nametoindex(rules->link) == 0)
+	if (refused == NFT_MSG_NEWCHAIN && link && if_nametoindex(link) == 0)
 		return -ENODEV;
 	return -EOPNOTSUPP;
 }
@@ -131,8 +132,8 @@ bool firewall_is_set(const char *machine)
 }
 
 /*
- * A guess, since to be refused costs a start a grace period of the kernel; what the kernel says
- * counts. `setarch --uname-2.6` makes it wrong, for tests of what older kernels get.
+ * A guess from the version, because a refusal costs a start a grace period of the kernel. The
+ * kernel's answer decides. Tests use `setarch --uname-2.6` to get what older kernels get.
  */
 static bool kernel_may_persist(void)
 {
@@ -147,18 +148,21 @@ static bool kernel_may_persist(void)
 	return major > 6 || (major == 6 && minor >= 9);
 }
 
-int firewall_set(int firewall, const struct firewall_rules *rules)
+int firewall_set(int firewall, const struct firewall_config *config)
 {
 	autocall(tables_done) struct tables tables = {};
-	int refused, r = find_tables(firewall, rules->machine, &tables);
+	autorules struct firewall_rules rules = {};
 	bool persists = kernel_may_persist();
+	int refused, r = firewall_rules_make(config, &rules);
 
+	if (r >= 0)
+		r = find_tables(firewall, config->machine, &tables);
 	if (r < 0)
 		return r;
-	r = send_rules(firewall, &tables, rules, persists, &refused);
+	r = send_rules(firewall, &tables, &rules, config->link, persists, &refused);
 	if (persists && r == -EOPNOTSUPP && refused == NFT_MSG_NEWTABLE)
-		r = send_rules(firewall, &tables, rules, false, &refused);
-	return explain(r, refused, rules);
+		r = send_rules(firewall, &tables, &rules, config->link, false, &refused);
+	return explain(r, refused, config->link);
 }
 
 int firewall_close(int firewall, const char *machine)
@@ -189,7 +193,7 @@ static char *left_by(const struct nlattr *const of[])
 	size_t length;
 
 	nft_comment(of[NFTA_TABLE_USERDATA], comment, sizeof(comment));
-	machine = str_after_prefix(comment, MARK_PREFIX);
+	machine = str_after_prefix(comment, FIREWALL_MARK);
 	if (!name || !machine || nft_u32(of[NFTA_TABLE_FLAGS]) & NFT_TABLE_F_OWNER)
 		return NULL;
 	length = strlen(machine);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the kernel's packet filter does for one machine: tables `inet redd-NAME` and `netdev
- * redd-NAME`, made over netlink without nft. They belong to the socket that made them
- * (NFT_TABLE_F_OWNER): nobody else changes them, nor flushes them. Each set is one transaction.
- * Quiet. Supervisor's side.
+ * The kernel's packet filter for one machine: tables `inet redd-NAME` and `netdev redd-NAME`, made
+ * over netlink without nft. They belong to the socket that made them (NFT_TABLE_F_OWNER), so that
+ * nobody else changes or flushes them. Each set is one transaction. Quiet. Supervisor's side.
  *
  * inet    nat, prerouting and output: forwarded ports, to any local address or the one bound
  *         nat, postrouting: masquerades what leaves for elsewhere, what comes from 127.0.0.0/8, and
@@ -12,9 +11,9 @@
  *         tagged frames, anything for 127.0.0.0/8, and what the supervisor answers itself (DHCP,
  *         DNS)
  *
- * Whatever ends the supervisor, the kernel removes the inet table then: nobody is led to a machine
- * that isn't supervised, and that the table is there says that the supervisor lives. What confines
- * the machine outlives the supervisor, because the machine may: the netdev table persists
+ * However the supervisor ends, the kernel then removes the inet table: nobody is led to a machine
+ * without a supervisor, and an existing table proves that the supervisor lives. The rules that
+ * confine the machine outlive the supervisor, because the machine may: the netdev table persists
  * (Linux 6.9), or has a twin without an owner, `netdev redd-NAME/kept`. Both are marked by their
  * comment, "redd:NAME", and removed by firewall_clean().
  */
@@ -24,12 +23,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "lib/cleanup.h"
 #include "net/address.h"
 #include "net/port.h"
 
-struct firewall_rules {
+/* The chains of iptables-nft where an accept of ours can be needed. */
+enum firewall_others_chain {
+	FIREWALL_OTHERS_FORWARD4 = 1 << 0,
+	FIREWALL_OTHERS_FORWARD6 = 1 << 1,
+	FIREWALL_OTHERS_DOCKER4 = 1 << 2, /* DOCKER-USER, which Docker jumps to first */
+	FIREWALL_OTHERS_DOCKER6 = 1 << 3,
+};
+
+/* Everything that the rules of a machine depend on. */
+struct firewall_config {
 	const char *machine;
 	const char *link; /* ve-NAME or vb-NAME; NULL: none (macvlan, joined namespace) */
 	bool masquerade;  /* of subnet4 and subnet6 */
@@ -47,21 +56,31 @@ struct firewall_rules {
 	struct net_address target4, target6;
 	const struct net_port *ports;
 	size_t port_count;
+	/* The interface that routes to the machine, ve-NAME or vz-ZONE, and the chains of others
+	 * (bits) that must accept what is forwarded by it. Those rules are added, never replaced.
+	 */
+	const char *route_link;
+	unsigned accept_in;
 };
+
+/* One line for each rule, and for each port without one. 0 or -ENOMEM. */
+int firewall_print(const struct firewall_config *config, FILE *out);
 
 /* A socket for one machine, or -errno: -EPROTONOSUPPORT, -EOPNOTSUPP where the kernel has no
  * nf_tables. */
 int firewall_open(void);
 /*
- * Replaces what this socket had set by these rules, as a whole; connections live on. The link must
- * exist (-ENODEV; since Linux 6.16 the rules wait for it). -EPERM: tables of this name belong to
- * another socket. -EOPNOTSUPP: the kernel lacks translation for both families (CONFIG_NFT_NAT,
- * NF_TABLES_INET), addresses' kinds (NFT_FIB_INET), or chains on a link (NF_TABLES_NETDEV).
+ * Replaces all rules that this socket had set in the machine's own tables, and adds those in
+ * others' chains, in one transaction; connections live on. The link must exist (-ENODEV; since
+ * Linux 6.16 the rules wait for it). -EPERM: tables of this name belong to another socket.
+ * -EOPNOTSUPP: the kernel lacks translation for both families (CONFIG_NFT_NAT, NF_TABLES_INET),
+ * addresses' kinds (NFT_FIB_INET), or chains on a link (NF_TABLES_NETDEV).
  */
-int firewall_set(int firewall, const struct firewall_rules *rules);
+int firewall_set(int firewall, const struct firewall_config *config);
 /*
- * Removes what was set for the machine, whose link is gone, and closes the socket, which waits for
- * a grace period of the kernel, some 10 ms. 0, or -errno: firewall_clean() will remove the rest.
+ * Removes what was set in the machine's own tables, whose link is gone, and closes the socket,
+ * which waits for a grace period of the kernel, some 10 ms. 0, or -errno: firewall_clean() will
+ * remove the rest.
  */
 int firewall_close(int firewall, const char *machine);
 /*
@@ -77,26 +96,28 @@ int firewall_clean(bool (*is_alive)(const char *machine));
 bool firewall_is_set(const char *machine);
 
 /*
- * Others' rules that would drop what is forwarded between the machine and the world. What a rule of
- * ours in their tables can mend has been mended by firewall_open_others(): two at the head of
- * iptables' FORWARD (and Docker's DOCKER-USER) for the machine's link, removed by
- * firewall_close_others() and firewall_clean_others(). They are set only where that chain drops
- * what the machine needs, and let no more in than answers and forwarded ports.
+ * What others' rules do to packets that the host forwards between the machine and the world.
+ * Where iptables' FORWARD drops what the machine needs, two accepts of ours at its head (and at
+ * that of Docker's DOCKER-USER) mend it; they let no more in than answers and forwarded ports.
+ * Elsewhere the chain and a command are named.
  */
-struct firewall_blocker {
-	char *what; /* "firewalld", "chain FORWARD of table ip filter (policy drop)": for a sentence
-		     */
-	char *mend; /* one command that fixes it, or NULL */
+struct firewall_others {
+	unsigned accept_in; /* chains that need our accepts, as firewall_config has it */
+	char *what;	    /* something else that drops: "firewalld", "chain FORWARD of table ip
+			       filter (policy drop)"; or NULL */
+	char *mend;	    /* one command that fixes it */
 };
 
-void firewall_blocker_done(struct firewall_blocker *blocker);
-/* `link` is the interface that routes to the machine: ve-NAME, or vz-ZONE. 0, or -errno. */
-int firewall_open_others(const char *machine, const char *link);
-int firewall_close_others(const char *machine);
-/* Removes such rules of machines that don't run; is_alive tells. */
-void firewall_clean_others(bool (*is_alive)(const char *machine));
+void firewall_others_done(struct firewall_others *others);
 /*
- * 1 and *ret when something still blocks, 0 when nothing is known to, -errno. Who has no ports
- * isn't told that they would not be reached.
+ * Reads the chains that the machine's packets pass, without our own accepts: a neighbour's in the
+ * zone go with that neighbour. Those that a dead supervisor of `machine` left are removed; NULL:
+ * nothing is. `has_ports`: also say when forwarded ports, and nothing else, would be dropped. 0,
+ * also without nf_tables; or -errno.
  */
-int firewall_find_blocker(const char *link, bool has_ports, struct firewall_blocker *ret);
+int firewall_look_at_others(const char *machine, const char *link, bool has_ports,
+			    struct firewall_others *ret);
+/* Removes the machine's accepts from others' chains. 0, or -errno. */
+int firewall_close_others(const char *machine);
+/* The same for all machines that don't run; is_alive tells. */
+void firewall_clean_others(bool (*is_alive)(const char *machine));

@@ -40,7 +40,7 @@ static const struct family {
 	 offsetof(struct ip6t_entry, next_offset)},
 };
 
-/* Asking the kernel for a table makes it; the list tells without that. */
+/* Asking the kernel for a table creates it; reading the list does not. */
 static bool is_in_use(const struct family *family)
 {
 	autofree char *names = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Others' chains and rules, as they are in the kernel. Quiet. Supervisor's and caller's side. */
+/* Reads others' chains and rules from the kernel. Quiet. Supervisor's and caller's side. */
 #include "firewall/ruleset.h"
 
 #include <errno.h>
@@ -12,19 +12,22 @@
 /* Other programs may change their rules while these are read. */
 #define TRIES 8
 
+static void drop_rules(struct others_chain *chain)
+{
+	for (size_t i = 0; i < chain->rule_count; i++)
+		free(chain->rules[i].expressions);
+	free(take_ptr(chain->rules));
+	chain->rule_count = 0;
+}
+
 void firewall_ruleset_done(struct firewall_ruleset *ruleset)
 {
 	for (size_t i = 0; i < ruleset->chain_count; i++) {
+		drop_rules(&ruleset->chains[i]);
 		free(ruleset->chains[i].table);
 		free(ruleset->chains[i].name);
 	}
-	for (size_t i = 0; i < ruleset->rule_count; i++) {
-		free(ruleset->rules[i].table);
-		free(ruleset->rules[i].chain);
-		free(ruleset->rules[i].expressions);
-	}
 	free(ruleset->chains);
-	free(ruleset->rules);
 	*ruleset = (struct firewall_ruleset){};
 }
 
@@ -50,7 +53,7 @@ static int take_chain(void *context, uint8_t family, const struct nlattr *attrib
 {
 	struct firewall_ruleset *ruleset = context;
 	const struct nlattr *of[NFTA_CHAIN_MAX + 1], *hook[NFTA_HOOK_MAX + 1];
-	struct firewall_chain *chain =
+	struct others_chain *chain =
 		add_row(&ruleset->chains, &ruleset->chain_count, sizeof(*chain));
 
 	if (!chain)
@@ -103,73 +106,59 @@ static struct nlattr *copy_nest(const struct nlattr *nest)
 
 static int take_rule(void *context, uint8_t family, const struct nlattr *attributes, size_t size)
 {
-	struct firewall_ruleset *ruleset = context;
+	struct others_chain *chain = context;
 	const struct nlattr *of[NFTA_RULE_MAX + 1];
-	struct firewall_rule *rule = add_row(&ruleset->rules, &ruleset->rule_count, sizeof(*rule));
+	struct others_rule *rule = add_row(&chain->rules, &chain->rule_count, sizeof(*rule));
 
 	if (!rule)
 		return -ENOMEM;
 	nft_parse(attributes, size, of, ARRAY_SIZE(of));
-	rule->family = family;
-	rule->table = strdup(nft_text(of[NFTA_RULE_TABLE]));
-	rule->chain = strdup(nft_text(of[NFTA_RULE_CHAIN]));
 	rule->handle = nft_u64(of[NFTA_RULE_HANDLE]);
 	rule->expressions = copy_nest(of[NFTA_RULE_EXPRESSIONS]);
-	if (!rule->table || !rule->chain || !rule->expressions)
+	if (!rule->expressions)
 		return -ENOMEM;
 	nft_comment(of[NFTA_RULE_USERDATA], rule->comment, sizeof(rule->comment));
 	find_comment(rule->expressions, rule->comment, sizeof(rule->comment));
 	return 0;
 }
 
-/* A table with two such chains is read once. */
-static bool is_first_of_table(const struct firewall_ruleset *ruleset, size_t at)
-{
-	const struct firewall_chain *chain = &ruleset->chains[at];
-
-	for (size_t i = 0; i < at; i++)
-		if (ruleset->chains[i].filters_forward &&
-		    ruleset->chains[i].family == chain->family &&
-		    streq(ruleset->chains[i].table, chain->table))
-			return false;
-	return true;
-}
-
-static int load(int socket, struct firewall_ruleset *ret)
-{
-	autoruleset struct firewall_ruleset ruleset = {.socket = socket};
-	struct nft_query all = {.family = NFPROTO_UNSPEC};
-	int r = nft_list(socket, NFT_MSG_GETCHAIN, &all, take_chain, &ruleset);
-
-	for (size_t i = 0; r == 0 && i < ruleset.chain_count; i++) {
-		const struct firewall_chain *chain = &ruleset.chains[i];
-		struct nft_query query = {.family = chain->family, .table = chain->table};
-
-		if (chain->filters_forward && is_first_of_table(&ruleset, i))
-			r = nft_list(socket, NFT_MSG_GETRULE, &query, take_rule, &ruleset);
-	}
-	if (r < 0)
-		return r;
-	*ret = ruleset;
-	ruleset = (struct firewall_ruleset){};
-	return 0;
-}
-
 int firewall_ruleset_load(int socket, struct firewall_ruleset *ret)
 {
+	static const struct nft_query all = {.family = NFPROTO_UNSPEC};
+	struct firewall_ruleset ruleset = {.socket = socket};
 	int r = -EINTR;
 
-	for (int i = 0; r == -EINTR && i < TRIES; i++)
-		r = load(socket, ret);
+	for (int i = 0; r == -EINTR && i < TRIES; i++) {
+		firewall_ruleset_done(&ruleset);
+		ruleset.socket = socket;
+		r = nft_list(socket, NFT_MSG_GETCHAIN, &all, take_chain, &ruleset);
+	}
+	if (r < 0)
+		firewall_ruleset_done(&ruleset);
+	else
+		*ret = ruleset;
 	return r;
 }
 
-const struct firewall_chain *firewall_ruleset_find(const struct firewall_ruleset *ruleset,
-						   uint8_t family, const char *table,
-						   const char *name)
+int firewall_ruleset_load_rules(struct firewall_ruleset *ruleset, struct others_chain *chain)
+{
+	const struct nft_query query = {
+		.family = chain->family, .table = chain->table, .chain = chain->name};
+	int r = chain->is_loaded ? 0 : -EINTR;
+
+	for (int i = 0; r == -EINTR && i < TRIES; i++) {
+		drop_rules(chain);
+		r = nft_list(ruleset->socket, NFT_MSG_GETRULE, &query, take_rule, chain);
+	}
+	chain->is_loaded = r == 0;
+	return r;
+}
+
+struct others_chain *firewall_ruleset_find(const struct firewall_ruleset *ruleset, uint8_t family,
+					   const char *table, const char *name)
 {
 	for (size_t i = 0; i < ruleset->chain_count; i++) {
-		const struct firewall_chain *chain = &ruleset->chains[i];
+		struct others_chain *chain = &ruleset->chains[i];
 
 		if (chain->family == family && streq(chain->table, table) &&
 		    streq(chain->name, name))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An imagined packet's way through a filter. Quiet. Supervisor's and caller's side. */
+/* What a filter does to a packet that doesn't exist. Quiet. Supervisor's and caller's side. */
 #include "firewall/walk.h"
 
 #include <net/if.h>
@@ -12,9 +12,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_conntrack.h>
 
-#define DEPTH_MAX 16	  /* of jumps, as in the kernel */
-#define STEPS_MAX 1000000 /* of rules; who has more is given the benefit of the doubt */
-#define SLOTS 16	  /* of four bytes; a register of 16 bytes is four of them */
+#define SLOTS 16 /* of four bytes; a register of 16 bytes is four of them */
 #define VALUE_MAX 16
 #define NO_VERDICT INT32_MIN
 #define STATE_BIT(info) (1U << ((info) + 1)) /* as `ct state` has it */
@@ -28,12 +26,11 @@ struct value {
 };
 
 struct walk {
-	const struct firewall_ruleset *ruleset;
-	const struct firewall_chain *base;
+	struct firewall_ruleset *ruleset;
+	const struct others_chain *base;
 	const char *link;
-	enum firewall_way way;
+	enum firewall_packet packet;
 	uint8_t nfproto;
-	unsigned steps;
 	struct value slots[SLOTS];
 	/* of the rule being looked at */
 	int32_t verdict;
@@ -66,7 +63,7 @@ static struct value of_link(const struct walk *walk, bool is_input, const void *
 {
 	struct value value = known(data, size);
 
-	if (is_input != (walk->way == FIREWALL_CALL)) {
+	if (is_input != (walk->packet == FIREWALL_CALL)) {
 		value.is_known = MAYBE;
 		value.is_not = true;
 	}
@@ -119,7 +116,7 @@ static enum answer see_meta(struct walk *walk, const struct nlattr *const of[])
 
 static unsigned info_of(const struct walk *walk)
 {
-	return walk->way == FIREWALL_ANSWER ? IP_CT_ESTABLISHED : IP_CT_NEW;
+	return walk->packet == FIREWALL_ANSWER ? IP_CT_ESTABLISHED : IP_CT_NEW;
 }
 
 static enum answer see_ct(struct walk *walk, const struct nlattr *const of[])
@@ -131,7 +128,7 @@ static enum answer see_ct(struct walk *walk, const struct nlattr *const of[])
 	if (key == NFT_CT_STATE)
 		*value = known_u32(STATE_BIT(info_of(walk)));
 	if (key == NFT_CT_STATUS)
-		*value = known_u32(walk->way == FIREWALL_PORT ? IPS_DST_NAT : 0);
+		*value = known_u32(walk->packet == FIREWALL_PORT ? IPS_DST_NAT : 0);
 	return YES;
 }
 
@@ -309,7 +306,7 @@ static enum answer match_conntrack(const struct walk *walk, const struct nlattr 
 	memcpy(&match, data, sizeof(match));
 	if (match.match_flags != XT_CONNTRACK_STATE)
 		return NO;
-	if (walk->way == FIREWALL_PORT)
+	if (walk->packet == FIREWALL_PORT)
 		states |= XT_CONNTRACK_STATE_DNAT;
 	return !(match.state_mask & states) == !(match.invert_flags & XT_CONNTRACK_STATE) ? NO
 											  : YES;
@@ -384,7 +381,7 @@ static enum answer see_expression(struct walk *walk, const struct nlattr *expres
 }
 
 /* Whether the rule applies; its verdict is in the walk then. */
-static enum answer see_rule(struct walk *walk, const struct firewall_rule *rule)
+static enum answer see_rule(struct walk *walk, const struct others_rule *rule)
 {
 	const struct nlattr *each = NULL;
 	enum answer answer = YES;
@@ -397,10 +394,10 @@ static enum answer see_rule(struct walk *walk, const struct firewall_rule *rule)
 	return answer;
 }
 
-static int32_t walk_chain(struct walk *walk, const char *chain, unsigned depth);
+static int32_t walk_chain(struct walk *walk, const char *chain);
 
 /* NF_ACCEPT or NF_DROP, NFT_RETURN to leave the chain, NFT_CONTINUE for the next rule. */
-static int32_t apply(struct walk *walk, enum answer answer, unsigned depth)
+static int32_t apply(struct walk *walk, enum answer answer)
 {
 	char target[NFT_CHAIN_MAXNAMELEN];
 	int32_t verdict = walk->verdict, inner = verdict;
@@ -409,7 +406,7 @@ static int32_t apply(struct walk *walk, enum answer answer, unsigned depth)
 		return NFT_CONTINUE;
 	if (verdict == NFT_JUMP || verdict == NFT_GOTO) {
 		memcpy(target, walk->target, sizeof(target));
-		inner = walk_chain(walk, target, depth + 1);
+		inner = walk_chain(walk, target);
 		if (inner == NFT_RETURN)
 			inner = verdict == NFT_GOTO ? NFT_RETURN : NFT_CONTINUE;
 	}
@@ -418,40 +415,46 @@ static int32_t apply(struct walk *walk, enum answer answer, unsigned depth)
 	return (inner & NF_VERDICT_MASK) == NF_QUEUE ? NF_ACCEPT : inner;
 }
 
-static bool is_of(const struct firewall_rule *rule, const struct firewall_chain *base,
-		  const char *chain)
+/*
+ * NF_ACCEPT, NF_DROP, or NFT_RETURN at the chain's end. That depends on the packet alone, so each
+ * chain is walked once, however many rules jump to it.
+ */
+static int32_t walk_chain(struct walk *walk, const char *name)
 {
-	return rule->family == base->family && streq(rule->table, base->table) &&
-	       streq(rule->chain, chain);
-}
-
-/* NF_ACCEPT, NF_DROP, or NFT_RETURN at the chain's end. */
-static int32_t walk_chain(struct walk *walk, const char *chain, unsigned depth)
-{
+	struct others_chain *chain =
+		firewall_ruleset_find(walk->ruleset, walk->base->family, walk->base->table, name);
 	int32_t verdict = NFT_CONTINUE;
 
-	for (size_t i = 0; i < walk->ruleset->rule_count && verdict == NFT_CONTINUE; i++) {
-		const struct firewall_rule *rule = &walk->ruleset->rules[i];
-
-		if (depth > DEPTH_MAX || ++walk->steps > STEPS_MAX)
-			return NF_ACCEPT;
-		if (is_of(rule, walk->base, chain))
-			verdict = apply(walk, see_rule(walk, rule), depth);
-	}
-	return verdict == NFT_CONTINUE ? NFT_RETURN : verdict;
+	/* Removed meanwhile, or not readable: in doubt for the packet. */
+	if (!chain || firewall_ruleset_load_rules(walk->ruleset, chain) < 0)
+		return NF_ACCEPT;
+	if (chain->is_walked)
+		return chain->verdict;
+	/* Chains that were read at different moments could jump to each other in a circle. */
+	chain->is_walked = true;
+	chain->verdict = NF_ACCEPT;
+	for (size_t i = 0; i < chain->rule_count && verdict == NFT_CONTINUE; i++)
+		if (!str_after_prefix(chain->rules[i].comment, FIREWALL_MARK))
+			verdict = apply(walk, see_rule(walk, &chain->rules[i]));
+	chain->verdict = verdict == NFT_CONTINUE ? NFT_RETURN : verdict;
+	return chain->verdict;
 }
 
-enum firewall_fate firewall_walk(const struct firewall_ruleset *ruleset,
-				 const struct firewall_chain *base, const char *link,
-				 enum firewall_way way, uint8_t nfproto)
+enum firewall_fate firewall_walk(struct firewall_ruleset *ruleset, struct others_chain *base,
+				 const char *link, enum firewall_packet packet, uint8_t nfproto)
 {
-	struct walk walk = {
-		.ruleset = ruleset, .base = base, .link = link, .way = way, .nfproto = nfproto};
+	struct walk walk = {.ruleset = ruleset,
+			    .base = base,
+			    .link = link,
+			    .packet = packet,
+			    .nfproto = nfproto};
 	int32_t verdict;
 
 	if (base->family != NFPROTO_INET && base->family != nfproto)
 		return FIREWALL_PASSES;
-	verdict = walk_chain(&walk, base->name, 0);
+	for (size_t i = 0; i < ruleset->chain_count; i++)
+		ruleset->chains[i].is_walked = false;
+	verdict = walk_chain(&walk, base->name);
 	if (verdict == NF_DROP)
 		return FIREWALL_DROPPED_BY_RULE;
 	if (verdict == NFT_RETURN && base->policy == NF_DROP)

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "firewall/firewall.h"
 #include "host/network/resolv.h"
 #include "host/seccomp.h"
 #include "image/os_release.h"
@@ -56,6 +57,7 @@ struct host_network {
 	struct net_address gateway4, gateway6;
 	bool has_ipv6; /* of the host; without it, no IPv6 is given */
 	bool is_masqueraded;
+	struct firewall_others others; /* what other programs' filters do to its packets */
 };
 
 /* What the plan depends on besides the spec. Golden tests fill it by hand. */
@@ -135,7 +137,7 @@ struct host {
 	int firewall_fd;   /* of firewall_open(); -1: no packet filter, no link */
 	int home_mount_ns_fd; /* where the names of moved interfaces are kept */
 	bool has_interface;   /* host0 stands */
-	bool has_others;      /* firewall_open_others() was called */
+	bool has_others;      /* others' chains have accepts of ours */
 	size_t links_made;    /* of the spec's, from the first */
 	int cgroup_fd;	      /* /redd/NAME of the cgroup2 tree */
 	bool has_cgroup;      /* its directory was made, whether or not it could be opened */
@@ -231,12 +233,14 @@ void host_facts_done(struct host_facts *facts);
 
 void host_set_slot(struct host *host, enum plan_slot slot, int fd);
 
-struct firewall_rules;
 /*
- * What the packet filter does for the machine without ports, and with targets left empty: the
- * supervisor adds those. Points into `host`. Of use once the machine is made.
+ * What the machine's rules in the packet filter depend on, all but its ports and their targets,
+ * which the supervisor knows. Points into spec and network. Pure.
  */
-void host_firewall_rules(const struct host *host, struct firewall_rules *ret);
+void host_firewall_config(const struct spec *spec, const struct host_network *network,
+			  struct firewall_config *ret);
+/* For --explain, behind the plan: all rules, with the spec's ports. Pure but for the output. */
+int host_print_rules(const struct spec *spec, const struct host_facts *facts, FILE *out);
 /* The interface of the host that has host4 and host6: the link itself, or its zone's bridge. */
 const char *host_network_address_link(const struct host_network *network);
 

@@ -55,7 +55,7 @@ enum option {
 #define OVERLOAD_FILE 1
 #define OVERLOAD_SNAME 2
 #define MESSAGE_MIN 300 /* BOOTP; some clients drop less */
-/* RFC 2131, 2: what every client takes, less the headers of IP and UDP. */
+/* RFC 2131, 2: every client accepts this size, without the headers of IP and UDP. */
 #define CLIENT_TAKES_MIN (576 - 28)
 
 struct message {
@@ -135,7 +135,7 @@ int dhcp4_parse(const uint8_t *data, size_t size, struct dhcp4_request *ret)
 	return dhcp4_option(ret, OPTION_TYPE, 1, 1, NULL) ? 0 : -EBADMSG;
 }
 
-/* What does not fit is left out: the order of the calls is the order of importance. */
+/* Leaves out what does not fit, so call it for the most important option first. */
 static void add_option(struct message *message, uint8_t code, const void *data, size_t size)
 {
 	if (size > UINT8_MAX || message->size + 2 + size + 1 > message->max)
@@ -269,7 +269,7 @@ static size_t finish(struct message *message, const struct dhcp4_request *reques
 	return MAX(message->size, (size_t)MESSAGE_MIN);
 }
 
-/* RFC 2131, 4.1: to the address it has, else to the one it gets, unless it can't hear that yet. */
+/* RFC 2131, 4.1: to the address that the client has, else to the one it gets, or broadcast. */
 static struct net_address destination(const struct dhcp4_config *config,
 				      const struct dhcp4_request *request)
 {
@@ -303,7 +303,7 @@ static size_t give(const struct dhcp4_config *config, const struct dhcp4_request
 	return finish(&message, request);
 }
 
-/* Always to everybody: the address it has is the one it can't keep. */
+/* Always broadcast: the client must give up the address that it has. */
 static size_t refuse(const struct dhcp4_config *config, const struct dhcp4_request *request,
 		     uint8_t *ret, struct net_address *ret_to)
 {
@@ -323,7 +323,7 @@ static size_t answer_discover(const struct dhcp4_config *config,
 	return give(config, request, is_rapid ? DHCP4_ACK : DHCP4_OFFER, ret, ret_to);
 }
 
-/* RFC 2131, 4.3.2: which state the client is in shows by what it sends. */
+/* RFC 2131, 4.3.2: what the client sends tells which state it is in. */
 static size_t answer_request(const struct dhcp4_config *config, const struct dhcp4_request *request,
 			     uint8_t *ret, struct net_address *ret_to)
 {
@@ -352,7 +352,7 @@ static size_t answer_inform(const struct dhcp4_config *config, const struct dhcp
 size_t dhcp4_answer(const struct dhcp4_config *config, const struct dhcp4_request *request,
 		    uint8_t ret[DHCP4_MESSAGE_MAX], struct net_address *ret_to)
 {
-	/* DECLINE and RELEASE change nothing: the address is the client's whatever it says. */
+	/* DECLINE and RELEASE change nothing: the address belongs to the client in any case. */
 	static size_t (*const answers[])(const struct dhcp4_config *config,
 					 const struct dhcp4_request *request, uint8_t *ret,
 					 struct net_address *ret_to) = {
@@ -364,7 +364,7 @@ size_t dhcp4_answer(const struct dhcp4_config *config, const struct dhcp4_reques
 
 	if ((size_t)type >= ARRAY_SIZE(answers) || !answers[type])
 		return 0;
-	/* A relay, or a link inside the machine: not the one client we have. */
+	/* From a relay, or a link inside the machine: not our only client. */
 	if (wire_get32(request->data + FIELD_GIADDR) ||
 	    memcmp(request->data + FIELD_CHADDR, config->client_mac, ETH_ALEN) != 0)
 		return 0;

@@ -45,7 +45,7 @@ static char lower(uint8_t c)
 	return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
-/* A label that is not plain has '?' in its place: it then equals no name that we know. */
+/* An unusual label is replaced by '?', so that it equals no name that we know. */
 static bool copy_label(const uint8_t *label, size_t size, char *ret)
 {
 	bool plain = true;
@@ -57,7 +57,7 @@ static bool copy_label(const uint8_t *label, size_t size, char *ret)
 	return plain;
 }
 
-/* In a question a name is whole: nothing stands before it that it could point to. */
+/* A name in a question has no pointer: there is nothing before it to point to. */
 static int parse_question_name(const uint8_t *data, size_t size, size_t *at, struct dns_query *ret)
 {
 	size_t start = *at, used = 0;
@@ -84,7 +84,7 @@ static int parse_question_name(const uint8_t *data, size_t size, size_t *at, str
 	return 0;
 }
 
-/* Over a name that may end in a pointer; never follows one. */
+/* Skips a name that may end in a pointer; never follows one. */
 static int skip_name(const uint8_t *data, size_t size, size_t *at)
 {
 	size_t start = *at;
@@ -105,7 +105,7 @@ static int skip_name(const uint8_t *data, size_t size, size_t *at)
 
 static int parse_edns(const uint8_t *data, size_t name_at, size_t at, struct dns_query *ret)
 {
-	/* RFC 6891, 6.1: one, and of the root. */
+	/* RFC 6891, 6.1: at most one OPT, with the root as its name. */
 	if (ret->has_edns || at != name_at + 1)
 		return -EPROTO;
 	ret->has_edns = true;

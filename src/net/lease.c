@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The file of leases. Whoever changes it holds the lock from before it reads until it has written.
- * Not flushed to disk: after a power cut a machine may get other addresses, no more. Caller's side
- * of clone().
+ * The file of leases. Each change holds the lock from the read to the write. It is not flushed to
+ * disk: the worst after a power cut is that a machine gets other addresses. Caller's side of
+ * clone().
  */
 #include "net/lease.h"
 
@@ -38,7 +38,7 @@ static int open_or_make_dir(void)
 	return r < 0 ? r : open_dir();
 }
 
-/* No file, and what can't be one of ours, are no leases. */
+/* A missing file, or one that can't be ours, holds no leases. */
 static int read_book(int dir, struct lease_book *ret)
 {
 	autofree char *text = NULL;
@@ -80,7 +80,7 @@ static int pick_and_write(int dir, struct lease_book *book, const struct net_lea
 	if (r < 0 || !book->is_changed)
 		return r;
 	r = write_book(dir, book);
-	/* On a full disk the file still says what is given: only when it was used is not told. */
+	/* On a full disk the old file still has the lease, only with an older time of use. */
 	return r < 0 && lease_is_same(&before, ret) ? 0 : r;
 }
 

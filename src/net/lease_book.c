@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The list of leases and its text. Whatever stands in the file: a line that is no lease is dropped,
- * as addresses are worth less than a start. Pure.
+ * The list of leases and its text. A line that is no valid lease is dropped: a broken file must not
+ * prevent a start. Pure.
  */
 #include "net/lease_book.h"
 

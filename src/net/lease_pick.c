@@ -23,7 +23,7 @@ struct range {
 	uint64_t first, last;
 };
 
-/* RFC 1918. Zones have an end of their own, so that a /24 is not kept away by scattered /28s. */
+/* RFC 1918. Zones have a range of their own, so that scattered /28s leave room for a /24. */
 static const struct pool {
 	struct range links, zones;
 } pools4[] = {
@@ -32,7 +32,7 @@ static const struct pool {
 	{{0xc0a80000, 0xc0a8bfff}, {0xc0a8c000, 0xc0a8ffff}},
 };
 
-/* Everything that one choice looks at. */
+/* The input of one choice. */
 struct choice {
 	struct lease_book *book;
 	const struct net_lease_request *request;
@@ -115,8 +115,7 @@ static bool is_mate(const struct choice *choice, const struct net_lease *lease)
 	       (lease->zone[0] && streq(lease->zone, choice->lease->zone));
 }
 
-/* What the host uses, and the subnets of others. A default route is everywhere: it takes nothing.
- */
+/* What the host uses, and the subnets of other leases. A default route occupies nothing. */
 static int collect_taken(struct choice *choice, const struct family *family)
 {
 	const struct net_lease_request *request = choice->request;
@@ -159,7 +158,7 @@ static uint64_t hash_of_place(const struct choice *choice)
 			      : hash_of(choice->request->host_id, 'l', lease->machine);
 }
 
-/* From the hash on, around the pool; what is in the way is passed in one step. */
+/* Searches from the hash around the pool; steps over each used range at once. */
 static bool search_pool(const struct choice *choice, const struct range *pool, uint64_t size,
 			uint64_t *ret)
 {

@@ -14,7 +14,7 @@
 
 #define KEY_SIZE 16
 
-/* The fixed keys of nspawn's rules: without them neither names nor addresses would be the same. */
+/* The fixed keys of systemd-nspawn's hashes: names and addresses must be the same. */
 static const uint8_t mac_keys[NET_ROLE_COUNT][KEY_SIZE] = {
 	[NET_ROLE_HOST] = {0x1a, 0x37, 0x6f, 0xc7, 0x46, 0xec, 0x45, 0x0b, 0xad, 0xa3, 0xd5, 0x31,
 			   0x06, 0x60, 0x5d, 0xb1},
@@ -42,7 +42,7 @@ bool net_link_name_is_valid(const char *name)
 	return name[strspn(name, "0123456789")] != '\0';
 }
 
-/* Too long for the kernel: 11 characters, then 24 bits of a hash in URL-safe base64. */
+/* For a name too long for the kernel: 11 characters, then 24 bits of a hash in base64url. */
 static void shorten(const char *full, char ret[IFNAMSIZ])
 {
 	static const char digits[] =

@@ -28,7 +28,7 @@ static bool is_plain(const char *name, size_t max)
 	return length > 0 && name[0] != '.';
 }
 
-/* As machines may be called; that leaves no path, no hidden file and no blank. */
+/* The names that a machine may have: never a path, a hidden file or a blank. */
 bool net_name_is_valid(const char *name)
 {
 	return is_plain(name, NAME_MAX_BYTES);
@@ -44,7 +44,7 @@ static size_t stem_length(const char *name)
 	return length - suffix;
 }
 
-/* A file that somebody else's version has put there stands for no name that is not safe. */
+/* A file that another version has published must not give an unsafe name. */
 static bool is_published_name(const char *file)
 {
 	return is_plain(file, NAME_MAX_BYTES + strlen(NET_NAMES_SUFFIX)) &&
@@ -75,7 +75,7 @@ static int read_addresses(int dir, const char *name,
 	return count > 0 ? count : -ENOENT;
 }
 
-/* 1 when `each` took it: the walk ends. */
+/* 1 when `each` accepted it, which ends the walk. */
 typedef int (*name_fn)(int dir, const char *name, void *userdata);
 
 static int walk_names(name_fn each, void *userdata)
@@ -122,7 +122,7 @@ static int match_name(int dir, const char *file, void *userdata)
 	return search->count > 0;
 }
 
-/* By the file's own name, as nearly everybody asks. */
+/* Tries the file of that very name first: nearly all questions are for that. */
 static int find_exactly(int dir, const char *name, struct net_address ret[NET_NAMES_ADDRESSES_MAX])
 {
 	size_t stem = stem_length(name);

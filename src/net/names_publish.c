@@ -32,7 +32,7 @@ static char *file_name(const char *machine, bool is_bare)
 
 static void remove_file(const char *machine, bool is_bare)
 {
-	/* Without a descriptor: it must work when there are no more. */
+	/* Needs no descriptor: it must work when there are none left. */
 	autofree char *name = file_name(machine, is_bare);
 	autofree char *path = name ? str_printf(NET_NAMES_DIR "/%s", name) : NULL;
 
@@ -65,7 +65,7 @@ int net_names_publish(const char *machine, const struct net_address *addresses, 
 	dir = file ? open_or_make_names() : -ENOMEM;
 	if (dir < 0)
 		return dir;
-	/* Only the other of the two: a name that stays is never missing. */
+	/* Removes only the other one: a name that stays must never be missing. */
 	remove_file(machine, !is_bare);
 	return io_replace_file_at(dir, file, b.data, 0644, false);
 }

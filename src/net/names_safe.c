@@ -18,7 +18,7 @@
 #include "net/names.h"
 
 #define HOSTS_FILE "/etc/hosts"
-/* Lists of advertisers that are blocked this way have some megabytes. */
+/* Block lists of advertisers in /etc/hosts can have some megabytes. */
 #define HOSTS_MAX (64 * 1024 * 1024)
 #define BLANKS " \t\r\v\f"
 
@@ -77,7 +77,7 @@ bool net_name_is_reserved(const char *name)
 	return reserved_reason(name) != NULL;
 }
 
-/* The host's own name, whole or, of a name with a domain, its first part. */
+/* The host's own name, with its domain or without. */
 static bool is_host(const char *name)
 {
 	char host[HOST_NAME_MAX + 1] = "";
@@ -91,7 +91,7 @@ static bool is_host(const char *name)
 	return net_name_equal(name, host);
 }
 
-/* As `redd hosts` may have been put there: then it is the machine that is meant. */
+/* The output of `redd hosts` may have been added there: then the machine itself is meant. */
 static bool is_one_of(const char *text, const struct net_address *addresses, size_t count)
 {
 	struct net_address address;

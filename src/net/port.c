@@ -100,7 +100,7 @@ static int parse_ranges(const char *text, struct net_port *port)
 		return 0;
 	if (parse_range(guest, &port->guest_first, &guest_last) < 0)
 		return -EINVAL;
-	/* One number stands for as many as there are outside, counted up from it. */
+	/* A single number is the first of as many ports as the host's range has. */
 	if (guest_last != port->guest_first &&
 	    guest_last - port->guest_first != port->last - port->first)
 		return -EINVAL;
@@ -120,6 +120,12 @@ int net_port_parse(const char *text, struct net_port *ret)
 		return r;
 	*ret = port;
 	return 0;
+}
+
+bool net_port_equal(const struct net_port *a, const struct net_port *b)
+{
+	return a->protocol == b->protocol && a->first == b->first && a->last == b->last &&
+	       a->guest_first == b->guest_first && net_address_equal(&a->bind, &b->bind);
 }
 
 bool net_port_overlaps(const struct net_port *a, const struct net_port *b)

@@ -19,6 +19,7 @@ struct net_port {
 
 #define NET_PORT_TEXT 96
 
+bool net_port_equal(const struct net_port *a, const struct net_port *b);
 /* One packet could be meant for both. */
 bool net_port_overlaps(const struct net_port *a, const struct net_port *b);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a change was does not matter: all is asked anew, once things have settled. A guest that
- * changes its addresses without end costs a few wake-ups a second, since nobody listens meanwhile.
+ * Re-reads all addresses after any change, once changes have settled. A guest that changes its
+ * addresses without end costs a few wake-ups a second, since nothing is read meanwhile.
  * Sources: rtnetlink(7), include/uapi/linux/if_addr.h. Supervisor's side.
  */
 #include "serve/addresses.h"
@@ -25,7 +25,7 @@
 #include "lib/time.h"
 #include "log/log.h"
 
-/* Of more links and addresses than that, the first ones count. */
+/* Links and addresses beyond these numbers are ignored. */
 #define LINKS_MAX 256
 #define FOUND_MAX 256
 #define PASSING_FLAGS (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED)
@@ -49,7 +49,7 @@ struct found {
 	struct net_address address;
 };
 
-/* What one look finds. */
+/* The result of one query. */
 struct look {
 	struct link links[LINKS_MAX];
 	size_t link_count;
@@ -87,7 +87,7 @@ int addresses_open(int pidfd, struct addresses_sockets *ret)
 	if (own < 0 || setns(pidfd, CLONE_NEWNET) < 0)
 		return -errno;
 	r = addresses_open_here(ret);
-	/* A supervisor that is stuck in its guest's network would bind ports there: never. */
+	/* A supervisor that stayed in its guest's network would bind ports there. */
 	if (setns(own, CLONE_NEWNET) < 0) {
 		(void)log_errno(-errno, "return to the host's network namespace");
 		_exit(1);
@@ -149,7 +149,7 @@ static struct link *find_link(struct look *look, int index)
 	return NULL;
 }
 
-/* What holds one of our links has its rank; tunnels give way to any of ours. */
+/* A bridge that holds one of our links has that link's rank; tunnels rank behind all of ours. */
 static void settle_ranks(struct look *look)
 {
 	bool has_ours = false;
@@ -260,7 +260,7 @@ static void report(struct addresses *addresses, struct look *look)
 	addresses->fn(addresses->userdata, addresses->last, count);
 }
 
-/* What can't be asked now is asked with the next change. */
+/* A query that fails now is repeated at the next change. */
 static int look_now(struct addresses *addresses)
 {
 	autofree struct look *look = calloc(1, sizeof(*look));
@@ -276,7 +276,7 @@ static int look_now(struct addresses *addresses)
 	return r;
 }
 
-/* Also takes the error that tells of messages lost. */
+/* Also takes the error that reports lost messages. */
 static void drain(int fd)
 {
 	char byte;

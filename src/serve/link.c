@@ -21,7 +21,7 @@
 #include "serve/link_internal.h"
 
 #define PACKETS_AT_ONCE 64
-/* A flood is left to the kernel to drop, which does it in the machine's own time. */
+/* The kernel drops a flood, and charges the time to the machine. */
 #define FLOOD_PACKETS 32
 #define FLOOD_PAUSE_US (20 * USEC_PER_MSEC)
 #define TTL 64
@@ -55,8 +55,7 @@ static void send_packet(struct link_service *service, struct frame_packet *packe
 	memcpy(packet->source_mac, service->host_mac, ETH_ALEN);
 	memcpy(packet->destination_mac, destination_mac, ETH_ALEN);
 	size = frame_build(packet, frame, sizeof(frame));
-	/* A link that is down, or a queue that is full: lost like any packet, and asked for again.
-	 */
+	/* The link is down or its queue is full: the packet is lost, and the client asks again. */
 	if (size > 0)
 		(void)send(service->fd, frame, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -81,7 +80,7 @@ void link_send_udp(struct link_service *service, const struct link_client *to, u
 	send_packet(service, &packet, is_broadcast ? everybody : service->guest_mac);
 }
 
-/* What the kernel makes of the hardware address unless it was told otherwise. */
+/* The kernel derives it from the hardware address by default. */
 static struct net_address link_local_of(const uint8_t mac[ETH_ALEN])
 {
 	struct net_address address = {.family = AF_INET6, .bytes = {0xfe, 0x80}};
@@ -94,7 +93,7 @@ static struct net_address link_local_of(const uint8_t mac[ETH_ALEN])
 	return address;
 }
 
-/* The router's, which has to be the one that the host answers to. */
+/* The router's address, which must be one that the host answers to. */
 struct net_address link_local_address(struct link_service *service)
 {
 	struct ifaddrs *all = NULL;
@@ -193,7 +192,7 @@ static int on_advertise_timer(struct event_loop *loop, void *userdata)
 	return 0;
 }
 
-/* False when it was one too many. */
+/* False when the limit is exceeded. */
 static bool handle_packet(struct link_service *service, const struct frame_packet *packet)
 {
 	const struct {
@@ -282,7 +281,7 @@ static int on_packets(struct event_loop *loop, int fd, uint32_t events, void *us
 	return event_change_fd(loop, fd, 0);
 }
 
-/* What the machine is told to ask. */
+/* The name servers that the machine is told. */
 static void set_name_servers(struct link_service *service,
 			     const struct link_service_options *options)
 {
@@ -304,7 +303,7 @@ static int read_mtu(struct link_service *service, const char *link)
 	(void)strncpy(request.ifr_name, link, IFNAMSIZ - 1);
 	if (ioctl(service->fd, SIOCGIFMTU, &request) < 0)
 		return log_errno(-errno, "read the MTU of %s", link);
-	/* RFC 791: every host takes as much. */
+	/* RFC 791: every host accepts datagrams of this size. */
 	service->mtu = (uint16_t)MAX(MIN(request.ifr_mtu, UINT16_MAX), MTU_MIN);
 	return 0;
 }

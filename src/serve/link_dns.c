@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which questions of a machine are answered here: names and addresses of machines, what never means
- * anything beyond this host, and what is no question at all. All else is for the host's resolvers.
+ * Decides which questions of a machine are answered here: those for names and addresses of
+ * machines, for names that have no meaning beyond this host, and malformed ones. All others go to
+ * the host's resolvers.
  * Supervisor's side.
  */
 #include <errno.h>
@@ -78,7 +79,7 @@ static bool asks_for_address(const struct dns_query *query)
 	return false;
 }
 
-/* What is asked for below our own suffix, or without a dot, is nobody else's to know. */
+/* Names below our own suffix, or without a dot, must not be sent to others. */
 static bool is_of_machines(const char *name)
 {
 	return *name && (!strchr(name, '.') || str_has_suffix(name, NET_NAMES_SUFFIX));
@@ -118,7 +119,7 @@ static const char *name_of(const struct link_service *service, const struct net_
 	return net_names_find_address(address, ret_owned) < 0 ? NULL : *ret_owned;
 }
 
-/* Of our own links nobody else knows anything, and needs to know. */
+/* Addresses of our own links are unknown to others, and must not be sent to them. */
 static bool is_own(const struct link_service *service, const struct net_address *address)
 {
 	bool is_loopback = is_localhost_address(address) ||
@@ -160,7 +161,7 @@ static int answer_locally(struct link_service *service, struct dns_answer *answe
 	return answer_reverse(service, &address, answer);
 }
 
-/* What is wrong with the question as such: a response code, or 0. */
+/* The response code for a malformed question, or 0. */
 static enum dns_rcode check_query(const struct dns_query *query, int parsed)
 {
 	if (parsed < 0)
@@ -196,8 +197,8 @@ enum link_verdict link_dns_decide(struct link_service *service, const uint8_t *d
 }
 
 /*
- * Only what is known is answered: silence is how "no such name" is said. Of its own name the
- * machine's resolver asks whether another one has it.
+ * Answers for known names only: in LLMNR, silence means "no such name". The machine's resolver asks
+ * for its own name to find out whether another host has it.
  */
 static bool is_for_others(const struct link_service *service, const struct dns_query *query)
 {
@@ -229,7 +230,7 @@ void link_dns_on_llmnr(struct link_service *service, const struct frame_packet *
 	dns_answer_begin(&answer, &query, packet->payload, data, DNS_UDP_MIN);
 	add_addresses(&answer, addresses, (size_t)count, LINK_TTL_S);
 	size = dns_answer_end(&answer, DNS_RCODE_OK);
-	/* The flags of DNS mean other things here. */
+	/* LLMNR gives the flags of DNS another meaning. */
 	wire_put16(data + 2, LLMNR_ANSWER);
 	link_send_udp(service, &client, LLMNR_PORT, data, size);
 }

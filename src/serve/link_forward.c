@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Questions of a machine under way at the host's resolvers, over UDP. Each has a socket of its own,
- * so a port that can't be guessed, a number of its own, and goes back only when number and question
- * are right. So many at once; what is more is dropped. Supervisor's side.
+ * A machine's pending questions to the host's resolvers, over UDP. Each has a socket of its own,
+ * and so a port that can't be guessed, and an id of its own. An answer is passed back only when id
+ * and question match. Questions beyond the limit are dropped. Supervisor's side.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static int question_ask_once(struct link_question *question)
 	if (r < 0)
 		return r;
 	wire_put16(question->message, id);
-	/* The number that was drawn goes on the wire; the client's is in the query. */
+	/* The wire has the id that was drawn; the client's id is in the query. */
 	if (send(question->fd, question->message, question->size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
 	r = event_add_fd(service->loop, question->fd, EPOLLIN, on_answer, question);
@@ -82,7 +82,7 @@ static int question_ask_once(struct link_question *question)
 	return r;
 }
 
-/* The question is gone when there is nobody left to ask. */
+/* Frees the question when no server is left to ask. */
 static void question_ask(struct link_question *question)
 {
 	while (question->tries < LINK_TRIES_MAX) {
@@ -107,11 +107,11 @@ static void question_answer(struct link_question *question, uint8_t *answer, siz
 	question_free(question);
 }
 
-/* -EAGAIN: waits on. All else: the question may be gone. */
+/* -EAGAIN: keeps waiting. Otherwise the question may have been freed. */
 static int question_receive(struct link_question *question)
 {
 	uint8_t answer[LINK_FRAME_MAX];
-	/* The whole length, also when it is more than there is room for: that is cut then. */
+	/* MSG_TRUNC gives the full length even if the answer was cut to the buffer. */
 	ssize_t size = recv(question->fd, answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC);
 	int rcode;
 
@@ -136,7 +136,7 @@ static int on_answer(struct event_loop *loop, int fd, uint32_t events, void *use
 {
 	int r = -EBADMSG;
 
-	/* Answers to something else are passed over, and do not cost the right one its turn. */
+	/* Skips answers to other questions: the right one may be next. */
 	for (unsigned i = 0; i < ANSWERS_AT_ONCE && r == -EBADMSG; i++)
 		r = question_receive(userdata);
 	return 0;
@@ -151,7 +151,7 @@ static bool is_same(const struct link_question *question, const struct link_clie
 	       strcmp(question->query.name, query->name) == 0;
 }
 
-/* NULL when there is none, or when the same question is on its way: a client that asks again. */
+/* NULL when none is free, or when the same question is pending: the client repeats it. */
 static struct link_question **find_slot(struct link_service *service,
 					const struct link_client *client,
 					const struct dns_query *query)

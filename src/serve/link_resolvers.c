@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whom the host asks about names: resolv.conf(5), and where that says nothing, what the usual
- * managers keep beside it. Looked at again when a question comes, at most once a second: there is
- * no watch that could wake an idle supervisor. Quiet. Supervisor's side.
+ * The host's own resolvers: from resolv.conf(5), or where that names none, from the files of the
+ * usual network managers. They are read again when a question comes, at most once a second; a watch
+ * would wake an idle supervisor. Quiet. Supervisor's side.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -105,7 +105,7 @@ static struct link_file_mark mark_of(const char *path)
 	}};
 }
 
-/* Whether one of the files is another than when they were read. */
+/* Whether one of the files has changed since they were read. */
 static bool note_marks(struct link_resolvers *resolvers)
 {
 	bool is_changed = false;

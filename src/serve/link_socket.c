@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The packet socket of a machine's link. Its filter runs in the kernel and lets through only what
- * is answered, so that other traffic never wakes the supervisor. Supervisor's side.
+ * The packet socket of a machine's link. Its filter runs in the kernel and passes only packets that
+ * the supervisor answers, so that other traffic never wakes it. Supervisor's side.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -64,7 +64,7 @@ static void accept_frame(struct filter *filter)
 	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX));
 }
 
-/* When the loaded value is not this one, goes on at what mark_else() marks. */
+/* Unless the loaded value is this one, jumps to where mark_else() was called. */
 static size_t begin_if(struct filter *filter, uint32_t value)
 {
 	want(filter, value);
@@ -166,7 +166,7 @@ static void finish(struct filter *filter)
 static void make_filter(const struct link_service *service, struct filter *ret)
 {
 	*ret = (struct filter){};
-	/* Of a VLAN inside the link: another network, whose tag the kernel has put aside. */
+	/* A VLAN inside the link is another network; the kernel keeps its tag apart. */
 	load(ret, BPF_B, (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT));
 	want(ret, 0);
 	load(ret, BPF_W, AT_SOURCE_MAC);
@@ -179,9 +179,9 @@ static void make_filter(const struct link_service *service, struct filter *ret)
 }
 
 /*
- * Before bind(), which is when packets begin to come: the socket is made for no protocol at all.
- * Past the queues of the link, because for up to a second after it came up they drop everything,
- * and a client that is not heard asks again only after several.
+ * Set before bind(), when the socket has no protocol and thus gets no packets yet. Bypasses the
+ * link's queues: they drop everything for up to a second after the link came up, and a client whose
+ * request is lost repeats it only after several seconds.
  */
 static int set_up_socket(int fd, const struct link_service *service, unsigned index)
 {
@@ -231,7 +231,7 @@ static int open_sink(const struct link_service *service, const struct net_addres
 	autoclose int fd = socket(host->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int on = 1;
 
-	/* The address may still be on its way (duplicate address detection). */
+	/* The address may still be tentative (duplicate address detection). */
 	if (fd < 0 || setsockopt(fd, SOL_IP, IP_FREEBIND, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ||

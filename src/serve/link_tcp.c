@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * DNS over TCP (RFC 7766) on the host's addresses of a machine's link: a few connections, each with
- * one question at a time. What the machine does not read or finish is dropped after a while.
+ * one question at a time. A connection that the machine neither reads nor finishes is closed.
  * Supervisor's side.
  */
 #include <errno.h>
@@ -20,7 +20,7 @@
 #define QUERY_MAX LINK_FRAME_MAX
 #define BACKLOG LINK_CONNECTIONS_MAX
 
-/* A message with its length in front, on its way in or out. */
+/* A message with its length in front, read or written in part. */
 struct message {
 	uint8_t *data;
 	size_t size, done;
@@ -133,7 +133,7 @@ static void connection_free(struct link_connection *connection)
 	free(connection);
 }
 
-/* The client is listened to only when it is its turn; that it hangs up is told always. */
+/* Reads from the client only when it is its turn; a hang-up is always reported. */
 static int enter_phase(struct link_connection *connection, enum phase phase)
 {
 	static const uint32_t events[] = {[PHASE_QUERY] = EPOLLIN, [PHASE_REPLY] = EPOLLOUT};
@@ -322,7 +322,7 @@ static void connection_new(struct link_service *service, int taken)
 	(void)take_fd(&fd);
 }
 
-/* The host's own processes count as of the link, too, and would take the machine's connections. */
+/* Processes of the host also arrive by the link, and would use up the machine's connections. */
 static bool is_of_link(const struct link_service *service, const struct sockaddr_in6 *peer)
 {
 	const struct net_lease *lease = &service->lease;
@@ -350,8 +350,8 @@ static int on_accept(int fd, const struct sockaddr_storage *peer, void *userdata
 }
 
 /*
- * Only by the link itself: the address answers nobody else's questions. SO_REUSEPORT: supervisors
- * of one zone share its address, and whoever has gone is no longer asked.
+ * Bound to the link: the address must not answer anybody else. SO_REUSEPORT: the supervisors of one
+ * zone share its address, and the kernel stops asking one that has ended.
  */
 static int open_listener(const struct link_service *service, const struct net_address *host)
 {

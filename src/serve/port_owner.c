@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From a port to a name: /proc/net/{tcp,tcp6,udp,udp6}, the inode of the socket, the process that
- * has it open, the machine whose supervisor that is. Source: proc_net(5). Host side.
+ * Finds out who has a port: /proc/net/{tcp,tcp6,udp,udp6} give the inode of the socket, /proc the
+ * process that has it open, and the registry the machine that this process supervises. Source:
+ * proc_net(5). Either side.
  */
 #include "serve/port_owner.h"
 
@@ -105,7 +106,7 @@ static int walk_table(const char *path, const struct port_query *query, entry_fn
 	char line[512];
 	int r = 0;
 
-	/* Without IPv6 there is none of it. */
+	/* The file is missing without IPv6. */
 	if (!table)
 		return errno == ENOENT ? 0 : -errno;
 	while (r == 0 && fgets(line, sizeof(line), table)) {
@@ -158,7 +159,7 @@ int port_owner_find_taken(const struct port_query *query, uint16_t *ret)
 	return r;
 }
 
-/* One that listens is in the way for certain; others may be, such as a connection's own end. */
+/* A listening socket is certainly the owner; others, such as a connection's end, may be. */
 static int note_inode(const struct entry *entry, void *userdata)
 {
 	uint64_t *inode = userdata;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Binds the ports of a machine and keeps the packet filter and the proxies in step with them. Must
- * never share a port: no SO_REUSEPORT, and no SO_REUSEADDR for UDP. Supervisor's side.
+ * Binds the ports of a machine and keeps the proxies in step with them. Must never share a port:
+ * no SO_REUSEPORT, and no SO_REUSEADDR for UDP. Supervisor's side.
  */
 #include "serve/ports.h"
 
@@ -20,7 +20,7 @@
 #include "serve/proxy.h"
 #include "serve/proxy_udp.h"
 
-/* Low numbers are kept for those who come later under the limit as it was. */
+/* Descriptors below are left free for code that runs under the original limit. */
 #define FDS_LOW_MAX 256
 #define ADDRESSES_MAX 2 /* 0.0.0.0 and [::] */
 
@@ -38,8 +38,6 @@ struct forward {
 struct ports {
 	struct event_loop *loop;
 	const char *machine;
-	ports_set_rules_fn set_rules;
-	void *userdata;
 	struct forward **forwards;
 	struct net_port *list; /* the same, for ports_get() */
 	size_t count;
@@ -47,7 +45,6 @@ struct ports {
 	struct proxy *tcp;
 	struct proxy_udp *udp; /* with the first UDP port */
 	struct rlimit limit;   /* as it was */
-	bool is_live;
 	bool has_warned;
 };
 
@@ -66,8 +63,8 @@ static bool is_bindable(const struct net_port *port)
 	return range_size(port) <= PORTS_RANGE_MAX;
 }
 
-/* Not, or not on every kernel, bound. */
-static bool needs_filter(const struct net_port *port)
+/* Such ports are not bound, or not on every kernel. */
+bool ports_needs_filter(const struct net_port *port)
 {
 	return port->protocol == IPPROTO_SCTP || !is_bindable(port);
 }
@@ -99,7 +96,7 @@ static struct net_port one_of(const struct net_port *port, unsigned number)
 	return one;
 }
 
-/* By `owner`, or by somebody who would have to be searched for. */
+/* Taken by `owner`; NULL: a search would have to find out. */
 static int fail_taken(const struct net_port *port, unsigned number, const char *owner,
 		      struct ports_failure *ret)
 {
@@ -129,7 +126,7 @@ static int fail(const struct net_port *port, unsigned number, int error, struct 
 	return error;
 }
 
-/* A number that leaves the low ones to others; the descriptor as it is where there is none. */
+/* Moves the descriptor above the low numbers, or returns it as it is. */
 static int move_up(int fd, const struct rlimit *old)
 {
 	int higher;
@@ -164,7 +161,7 @@ static int open_socket(int protocol, const struct net_address *address, uint16_t
 
 	if (fd < 0)
 		return -errno;
-	/* What is left of connections of the last boot, in TIME_WAIT, is in nobody's way. */
+	/* Connections of the last boot in TIME_WAIT must not prevent binding. */
 	if (protocol == IPPROTO_TCP &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return -errno;
@@ -252,8 +249,8 @@ static int give_to_proxies(struct ports *ports, struct forward *forward)
 	return r;
 }
 
-/* What may not be bound by another machine either: only others' states, and the table of sockets,
- * tell of its ports. */
+/* For a port that its owner may not have bound: asks other machines' states and the table of
+ * sockets. */
 static int check_unbound(const struct ports *ports, const struct net_port *port,
 			 struct ports_failure *ret)
 {
@@ -278,7 +275,7 @@ static int check_range(const struct ports *ports, const struct net_port *port,
 		if (net_port_overlaps(&ports->list[i], port))
 			return fail_taken(port, MAX(port->first, ports->list[i].first),
 					  "this machine itself", ret);
-	return needs_filter(port) ? check_unbound(ports, port, ret) : 0;
+	return ports_needs_filter(port) ? check_unbound(ports, port, ret) : 0;
 }
 
 static void forward_free(struct ports *ports, struct forward *forward)
@@ -373,16 +370,10 @@ static int make_room(struct ports *ports)
 	return 0;
 }
 
-static int call_set_rules(struct ports *ports)
-{
-	return ports->set_rules(ports->userdata, ports->list, ports->count, &ports->target.v4,
-				&ports->target.v6);
-}
-
 static void warn_of_unreachable(const struct ports *ports)
 {
 	for (size_t i = 0; i < ports->count; i++)
-		if (needs_filter(&ports->list[i])) {
+		if (ports_needs_filter(&ports->list[i])) {
 			autofree char *name = name_port(&ports->list[i], ports->list[i].first);
 
 			log_warning("machine %s: %s%s is not forwarded: SCTP and ranges of more "
@@ -392,14 +383,12 @@ static void warn_of_unreachable(const struct ports *ports)
 		}
 }
 
-static void update_rules(struct ports *ports)
+void ports_warn_unfiltered(struct ports *ports, int error)
 {
-	int r = ports->is_live ? call_set_rules(ports) : 0;
-
-	if (r >= 0 || ports->has_warned || ports->count == 0)
+	if (ports->has_warned || ports->count == 0)
 		return;
 	ports->has_warned = true;
-	log_warning_errno(r,
+	log_warning_errno(error,
 			  "machine %s: the kernel's packet filter does not forward its ports, the "
 			  "supervisor passes them on instead",
 			  ports->machine);
@@ -427,17 +416,18 @@ int ports_try_add(struct ports *ports, const struct net_port *port, struct ports
 	}
 	ports->forwards[ports->count] = forward;
 	ports->list[ports->count++] = *port;
-	r = needs_filter(port) && ports->is_live ? call_set_rules(ports) : 0;
-	if (r < 0) {
-		forget_last(ports);
-		return fail(port, port->first, r, ret);
-	}
-	if (!needs_filter(port))
-		update_rules(ports);
 	return 0;
 }
 
-/* Nothing is served yet that a search would hold up. */
+int ports_refuse_last(struct ports *ports, int error, struct ports_failure *ret)
+{
+	struct net_port port = ports->list[ports->count - 1];
+
+	forget_last(ports);
+	return fail(&port, port.first, error, ret);
+}
+
+/* A search takes long, but nothing is served yet. */
 static void find_owner(struct ports_failure *failure)
 {
 	struct port_query query = {.protocol = failure->port.protocol,
@@ -466,17 +456,11 @@ int ports_add(struct ports *ports, const struct net_port *port, const char *orig
 	return r;
 }
 
-static bool is_same(const struct net_port *a, const struct net_port *b)
-{
-	return a->protocol == b->protocol && a->first == b->first && a->last == b->last &&
-	       a->guest_first == b->guest_first && net_address_equal(&a->bind, &b->bind);
-}
-
 int ports_remove(struct ports *ports, const struct net_port *port)
 {
 	size_t i = 0;
 
-	while (i < ports->count && !is_same(&ports->list[i], port))
+	while (i < ports->count && !net_port_equal(&ports->list[i], port))
 		i++;
 	if (i == ports->count)
 		return -ENOENT;
@@ -485,7 +469,6 @@ int ports_remove(struct ports *ports, const struct net_port *port)
 	memmove(ports->forwards + i, ports->forwards + i + 1,
 		(ports->count - i) * sizeof(struct forward *));
 	memmove(ports->list + i, ports->list + i + 1, (ports->count - i) * sizeof(*ports->list));
-	update_rules(ports);
 	return 0;
 }
 
@@ -502,7 +485,6 @@ void ports_set_target(struct ports *ports, const struct net_address *target4,
 		      !net_address_equal(&target.v6, &ports->target.v6);
 
 	ports->target = target;
-	ports->is_live = true;
 	if (has_target(ports))
 		raise_limit(ports);
 	else
@@ -512,7 +494,6 @@ void ports_set_target(struct ports *ports, const struct net_address *target4,
 		if (ports->udp)
 			proxy_udp_set_target(ports->udp, &target);
 	}
-	update_rules(ports);
 }
 
 const struct net_port *ports_get(const struct ports *ports, size_t *ret_count)
@@ -521,8 +502,7 @@ const struct net_port *ports_get(const struct ports *ports, size_t *ret_count)
 	return ports->list;
 }
 
-int ports_new(struct event_loop *loop, const char *machine, ports_set_rules_fn set_rules,
-	      void *userdata, struct ports **ret)
+int ports_new(struct event_loop *loop, const char *machine, struct ports **ret)
 {
 	struct ports *ports = calloc(1, sizeof(*ports));
 
@@ -530,9 +510,7 @@ int ports_new(struct event_loop *loop, const char *machine, ports_set_rules_fn s
 		return -ENOMEM;
 	ports->loop = loop;
 	ports->machine = machine;
-	ports->set_rules = set_rules;
-	ports->userdata = userdata;
-	/* Unknown: then it is never changed. Zeros put back would leave us without descriptors. */
+	/* Unknown: never change it. Restoring zeros would leave no descriptors. */
 	if (getrlimit(RLIMIT_NOFILE, &ports->limit) < 0)
 		ports->limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
 	if (proxy_new(loop, &ports->tcp) < 0) {

@@ -4,7 +4,7 @@
  * listened on, so that nobody else takes it, `ss -l` shows it, and two machines can't both have it;
  * what the packet filter does not divert (::1, or everything where there is no nf_tables) is
  * accepted there and passed on by splice. Ranges of more than PORTS_RANGE_MAX ports are the
- * filter's alone. Supervisor's side.
+ * filter's alone. The caller sets the filter whenever ports or targets change. Supervisor's side.
  */
 #pragma once
 
@@ -18,17 +18,8 @@ struct ports;
 
 #define PORTS_RANGE_MAX 256
 
-/*
- * Called whenever the filter's rules have to change: from the first ports_set_target() on. -errno:
- * the ports are proxied instead, which is said once.
- */
-typedef int (*ports_set_rules_fn)(void *userdata, const struct net_port *ports, size_t count,
-				  const struct net_address *target4,
-				  const struct net_address *target6);
-
 /* Nothing is bound so far. 0 or -ENOMEM. */
-int ports_new(struct event_loop *loop, const char *machine, ports_set_rules_fn set_rules,
-	      void *userdata, struct ports **ret);
+int ports_new(struct event_loop *loop, const char *machine, struct ports **ret);
 void ports_free(struct ports *ports);
 /* Binds; loud: a port that is taken is said with its owner. `origin` begins the message. */
 int ports_add(struct ports *ports, const struct net_port *port, const char *origin);
@@ -53,5 +44,14 @@ int ports_remove(struct ports *ports, const struct net_port *port);
  */
 void ports_set_target(struct ports *ports, const struct net_address *target4,
 		      const struct net_address *target6);
+/*
+ * The packet filter could not be set for these ports (`error`): they are proxied instead. Says so
+ * once, and which ones nobody forwards now.
+ */
+void ports_warn_unfiltered(struct ports *ports, int error);
+/* No proxy can take the packet filter's place: SCTP, and large ranges. */
+bool ports_needs_filter(const struct net_port *port);
+/* Takes back the port that was added last, since the filter could not be set. Returns `error`. */
+int ports_refuse_last(struct ports *ports, int error, struct ports_failure *ret);
 /* Borrowed until the next add or remove. */
 const struct net_port *ports_get(const struct ports *ports, size_t *ret_count);

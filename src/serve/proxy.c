@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The TCP proxy. Connections are watched edge-triggered: a hang-up that is told again and again
- * while the other side is slow would never let the loop sleep. Must never read a byte of what
- * passes, and never wake without one. Supervisor's side.
+ * The TCP proxy. Connections are watched edge-triggered: level-triggered, a hang-up would be
+ * reported without end while the other end is slow, and the loop would never sleep. Must never read
+ * a byte of what passes, nor wake up without one. Supervisor's side.
  */
 #include "serve/proxy.h"
 
@@ -21,12 +21,12 @@
 #include "lib/time.h"
 #include "serve/proxy_flow.h"
 
-/* One wake-up: so many pipes full are moved; then others have their turn. */
+/* Full pipes that are moved at one wake-up, before other connections get their turn. */
 #define MOVES_AT_ONCE 16
-/* Two sockets, two pipes; and what the supervisor itself needs. */
+/* Two sockets and two pipes for each connection; and those of the supervisor itself. */
 #define FDS_EACH 6
 #define FDS_SPARED 128
-/* About 15 s: a machine that is there answers at once. */
+/* About 15 s: a machine that runs answers at once. */
 #define SYN_RETRIES 3
 
 #define CONNECTION_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -149,20 +149,20 @@ static void connection_free(struct connection *c, bool reset)
 	hold_listeners(proxy, false);
 }
 
-/* 0: waits for the sockets, or is done, as the flows tell. */
+/* 0: waits for the sockets, or is finished; the flows tell which. */
 static int connection_move(struct connection *c)
 {
 	for (int i = 0; i < MOVES_AT_ONCE; i++) {
 		int up = proxy_flow_move(&c->up, c->client, c->guest);
 		int down = proxy_flow_move(&c->down, c->guest, c->client);
 
-		/* What one side said before its end still goes to the other. */
+		/* Data that was sent before the end still goes to the other end. */
 		if (up < 0 || down < 0)
 			return up < 0 ? up : down;
 		if (!up && !down)
 			return 0;
 	}
-	/* Setting them anew brings their state once more. */
+	/* Setting the events again makes epoll report the current state. */
 	if (event_change_fd(c->proxy->loop, c->client, CONNECTION_EVENTS) < 0)
 		return -EIO;
 	return event_change_fd(c->proxy->loop, c->guest, CONNECTION_EVENTS);
@@ -186,9 +186,9 @@ static bool is_same_end(const struct sockaddr_storage *a, const struct sockaddr_
 }
 
 /*
- * A target that is an address of the host's, with our own port: it would go round for ever. Both
- * ends must match: the kernel gives one local port to several connections when they lead to
- * different places, so a stranger may well come from a port that we connected from, too.
+ * Detects a loop: the target is an address of the host with our own port. Both ends must match: the
+ * kernel gives one local port to several connections with different destinations, so a stranger may
+ * well come from a port that we also connected from.
  */
 static bool is_our_own(const struct proxy *proxy, int client, const struct sockaddr_storage *peer)
 {
@@ -207,7 +207,7 @@ static int set_options(int fd)
 {
 	const int on = 1;
 
-	/* A peer that vanished without a word must not hold its place for ever. */
+	/* A peer that vanished silently must not occupy a connection for ever. */
 	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
 		return -errno;
 	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ? -errno : 0;
@@ -236,7 +236,7 @@ static int connect_to(struct connection *c, int family)
 	return event_add_fd(c->proxy->loop, c->guest, CONNECTION_EVENTS, on_connection, c);
 }
 
-/* A service inside may have one family only, whichever the client and the machine have. */
+/* A service inside may listen on one family only: try the other one. */
 static int connect_other(struct connection *c, int error)
 {
 	const struct proxy_target *target = &c->proxy->target;
@@ -282,8 +282,8 @@ static int on_connection(struct event_loop *loop, int fd, uint32_t events, void 
 	}
 	if (r >= 0 && !c->is_connecting)
 		r = connection_move(c);
-	/* Nobody is left to take what the other side says; without this it would be found out with
-	 * the next byte only. */
+	/* Nobody is left to read what the other end sends; without this, only its next byte would
+	 * reveal that. */
 	if (r >= 0 && (events & EPOLLERR))
 		r = -ECONNRESET;
 	if (r < 0)

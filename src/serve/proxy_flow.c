@@ -12,7 +12,7 @@
 
 #define MOVE_MAX (64 * 1024)
 
-/* 1: there is one. 0: no byte has come yet, or none will. */
+/* 1: there is a pipe. 0: no byte has come yet, or none will. */
 static int need_pipe(struct proxy_flow *flow, int from)
 {
 	char byte;
@@ -79,7 +79,7 @@ int proxy_flow_move(struct proxy_flow *flow, int from, int to)
 	if (drained < 0)
 		return drained;
 	if (flow->ended && flow->held == 0 && !flow->closed) {
-		/* The other side may be gone already: its error is told by what is done next. */
+		/* The other end may be gone already: the next call reports its error. */
 		(void)shutdown(to, SHUT_WR);
 		flow->closed = true;
 	}

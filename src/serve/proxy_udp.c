@@ -15,7 +15,7 @@
 #include "lib/time.h"
 
 #define DATAGRAM_MAX 65536
-/* What one wake-up takes of one socket. */
+/* Datagrams that are read from one socket at one wake-up. */
 #define DATAGRAMS_AT_ONCE 32
 
 struct listener {
@@ -29,7 +29,7 @@ struct listener {
 };
 
 /* One end of a datagram that came in: whoever sent it, and the address of ours it was sent to. */
-struct way {
+struct origin {
 	struct sockaddr_in6 peer; /* or sockaddr_in, as its family tells */
 	struct net_address local;
 	unsigned interface; /* where the peer's address needs one */
@@ -39,7 +39,7 @@ struct session {
 	struct session *next;
 	struct listener *listener;
 	int fd; /* connected to the machine */
-	struct way client;
+	struct origin client;
 	struct sockaddr_in6 self; /* fd's own address */
 	bool was_answered;
 	bool has_tried_other; /* family */
@@ -86,7 +86,7 @@ static void session_free(struct session *session)
 		event_disarm_timer(proxy->loop, &proxy->timer);
 }
 
-/* Ends what has been idle, and comes back when the next would be. */
+/* Ends idle sessions, and sets the timer to when the next one will be idle. */
 static int on_timer(struct event_loop *loop, void *userdata)
 {
 	struct proxy_udp *proxy = userdata;
@@ -106,25 +106,25 @@ static int on_timer(struct event_loop *loop, void *userdata)
 	return 0;
 }
 
-static struct session *session_find(const struct listener *listener, const struct way *way)
+static struct session *session_find(const struct listener *listener, const struct origin *origin)
 {
 	for (struct session *s = listener->proxy->sessions; s; s = s->next)
-		if (s->listener == listener && is_same_peer(&s->client.peer, &way->peer) &&
-		    net_address_equal(&s->client.local, &way->local))
+		if (s->listener == listener && is_same_peer(&s->client.peer, &origin->peer) &&
+		    net_address_equal(&s->client.local, &origin->local))
 			return s;
 	return NULL;
 }
 
-/* A target that is an address of the host's, with our own port: it would go round for ever. */
-static bool is_our_own(const struct proxy_udp *proxy, const struct way *way)
+/* Detects a loop: the target is an address of the host with our own port. */
+static bool is_our_own(const struct proxy_udp *proxy, const struct origin *origin)
 {
 	for (const struct session *s = proxy->sessions; s; s = s->next)
-		if (is_same_peer(&s->self, &way->peer))
+		if (is_same_peer(&s->self, &origin->peer))
 			return true;
 	return false;
 }
 
-/* Room for one more: of those that the machine never answered, the oldest goes. */
+/* Room for one more: ends the oldest session that the machine never answered. */
 static bool make_room(struct proxy_udp *proxy)
 {
 	struct session *oldest = NULL;
@@ -140,13 +140,13 @@ static bool make_room(struct proxy_udp *proxy)
 	return true;
 }
 
-/* The control message that names our own address: the answer comes from where the question went. */
-static size_t put_source(const struct way *way, struct msghdr *message)
+/* Sets the source address: an answer must come from the address that the question went to. */
+static size_t put_source(const struct origin *origin, struct msghdr *message)
 {
 	struct cmsghdr *control = CMSG_FIRSTHDR(message);
-	struct in_pktinfo v4 = {.ipi_spec_dst = way->local.v4};
-	struct in6_pktinfo v6 = {.ipi6_addr = way->local.v6, .ipi6_ifindex = way->interface};
-	bool is_v4 = way->local.family == AF_INET;
+	struct in_pktinfo v4 = {.ipi_spec_dst = origin->local.v4};
+	struct in6_pktinfo v6 = {.ipi6_addr = origin->local.v6, .ipi6_ifindex = origin->interface};
+	bool is_v4 = origin->local.family == AF_INET;
 	size_t size = is_v4 ? sizeof(v4) : sizeof(v6);
 
 	control->cmsg_level = is_v4 ? IPPROTO_IP : IPPROTO_IPV6;
@@ -175,7 +175,7 @@ static void answer(const struct session *session, const char *data, size_t size)
 	};
 
 	message.msg_controllen = put_source(&session->client, &message);
-	/* A datagram that can't be sent is lost, as others are. */
+	/* A datagram that can't be sent is lost, as UDP allows. */
 	(void)sendmsg(session->listener->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -200,9 +200,9 @@ static int connect_session(struct session *session, int family)
 }
 
 /*
- * A service inside may have one family only. This datagram is lost; the next one, also of another
- * client's, goes there: who asks again may do it from another port. True: the session has another
- * descriptor now.
+ * A service inside may listen on one family only: switch to the other one. This datagram is lost.
+ * The next ones go there, also those of other clients, since a client may repeat its question from
+ * another port. True: the session has another descriptor now.
  */
 static bool connect_other(struct session *session)
 {
@@ -249,17 +249,17 @@ static int on_session(struct event_loop *loop, int fd, uint32_t events, void *us
 	return 0;
 }
 
-static struct session *session_new(struct listener *listener, const struct way *way)
+static struct session *session_new(struct listener *listener, const struct origin *origin)
 {
 	struct proxy_udp *proxy = listener->proxy;
 	struct session *session;
 
-	if (is_our_own(proxy, way) || !make_room(proxy))
+	if (is_our_own(proxy, origin) || !make_room(proxy))
 		return NULL;
 	session = calloc(1, sizeof(*session));
 	if (!session)
 		return NULL;
-	*session = (struct session){.listener = listener, .fd = -1, .client = *way};
+	*session = (struct session){.listener = listener, .fd = -1, .client = *origin};
 	if (connect_session(session, listener->first_family) < 0) {
 		if (session->fd >= 0)
 			(void)close(session->fd);
@@ -273,8 +273,8 @@ static struct session *session_new(struct listener *listener, const struct way *
 	return session;
 }
 
-/* Where it was sent to: not in the address of a socket that is bound to all of them. */
-static void take_local(const struct msghdr *message, struct way *way)
+/* The destination address, which a socket that is bound to all addresses doesn't have. */
+static void take_local(const struct msghdr *message, struct origin *origin)
 {
 	struct msghdr *m = (struct msghdr *)message;
 
@@ -284,23 +284,26 @@ static void take_local(const struct msghdr *message, struct way *way)
 
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			memcpy(&v4, CMSG_DATA(c), sizeof(v4));
-			way->local = (struct net_address){.family = AF_INET, .v4 = v4.ipi_spec_dst};
+			origin->local =
+				(struct net_address){.family = AF_INET, .v4 = v4.ipi_spec_dst};
 		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
 			memcpy(&v6, CMSG_DATA(c), sizeof(v6));
-			way->local = (struct net_address){.family = AF_INET6, .v6 = v6.ipi6_addr};
-			way->interface = IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? v6.ipi6_ifindex : 0;
+			origin->local =
+				(struct net_address){.family = AF_INET6, .v6 = v6.ipi6_addr};
+			origin->interface =
+				IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? v6.ipi6_ifindex : 0;
 		}
 	}
 }
 
 /* The size of a datagram, or -errno. */
-static ssize_t receive(const struct listener *listener, struct way *way)
+static ssize_t receive(const struct listener *listener, struct origin *origin)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	struct iovec part = {.iov_base = listener->proxy->datagram, .iov_len = DATAGRAM_MAX};
 	struct msghdr message = {
-		.msg_name = &way->peer,
-		.msg_namelen = sizeof(way->peer),
+		.msg_name = &origin->peer,
+		.msg_namelen = sizeof(origin->peer),
 		.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = control,
@@ -310,8 +313,8 @@ static ssize_t receive(const struct listener *listener, struct way *way)
 
 	if (n < 0)
 		return -errno;
-	take_local(&message, way);
-	return way->local.family == listener->family ? n : -EPROTO;
+	take_local(&message, origin);
+	return origin->local.family == listener->family ? n : -EPROTO;
 }
 
 static int on_listener(struct event_loop *loop, int fd, uint32_t events, void *userdata)
@@ -319,17 +322,17 @@ static int on_listener(struct event_loop *loop, int fd, uint32_t events, void *u
 	struct listener *listener = userdata;
 
 	for (int i = 0; i < DATAGRAMS_AT_ONCE; i++) {
-		struct way way = {};
-		ssize_t n = receive(listener, &way);
+		struct origin origin = {};
+		ssize_t n = receive(listener, &origin);
 		struct session *session;
 
 		if (n == -EAGAIN)
 			break;
 		if (n < 0)
 			continue;
-		session = session_find(listener, &way);
+		session = session_find(listener, &origin);
 		if (!session)
-			session = session_new(listener, &way);
+			session = session_new(listener, &origin);
 		if (!session)
 			continue;
 		session->used_us = time_monotonic_us();
@@ -358,7 +361,7 @@ int proxy_udp_new(struct event_loop *loop, uint64_t idle_us, struct proxy_udp **
 	return 0;
 }
 
-/* The family of the socket, which from now on tells where its datagrams were sent to. */
+/* The socket's family. From now on it reports the destination of each datagram. */
 static int want_local(int fd)
 {
 	const int on = 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Uplinks that come later. What has been looked at is dropped by a filter in the kernel: a router's
- * advertisement renews an address every few minutes, and a host may start hundreds of machines.
+ * Watches for uplinks that come up later. A filter in the kernel drops messages about known
+ * addresses: router advertisements renew an address every few minutes, and each of hundreds of
+ * supervisors would wake up.
  * Sources: rtnetlink(7), linux/filter.h. Supervisor's side.
  */
 #include "serve/uplinks.h"
@@ -24,9 +25,9 @@
 #include "lib/macro.h"
 #include "lib/time.h"
 
-/* Of an interface that comes up, several addresses come one after another. */
+/* An interface that comes up gets several addresses one after another. */
 #define SETTLE_US (100 * USEC_PER_MSEC)
-/* Beyond, the oldest is looked at again when it tells something. */
+/* Beyond this number the oldest is forgotten, and its next message wakes us again. */
 #define KNOWN_MAX 128
 #define MESSAGE_MAX 8192
 
@@ -47,7 +48,7 @@ static uint32_t key_of(const struct ifaddrmsg *message)
 	return htonl(message->ifa_index) + message->ifa_family;
 }
 
-/* Lets through new addresses that lead beyond their link, but for what is known. */
+/* Passes new addresses with a scope beyond their link, except known ones. */
 static int set_filter(const struct uplinks *uplinks)
 {
 	const uint32_t at = NLMSG_HDRLEN;
@@ -98,7 +99,7 @@ static void remember(struct uplinks *uplinks, uint32_t key)
 	uplinks->oldest = (uplinks->oldest + 1) % KNOWN_MAX;
 }
 
-/* True when something new came. */
+/* True when there was a new address. */
 static bool take_message(struct uplinks *uplinks, const struct nlmsghdr *header)
 {
 	const struct ifaddrmsg *message = NLMSG_DATA(header);
@@ -125,7 +126,7 @@ static int on_socket(struct event_loop *loop, int fd, uint32_t events, void *use
 		ssize_t n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
 		size_t left = n > 0 ? (size_t)n : 0;
 
-		/* More than the socket holds: whatever it was, a look at all of it does no harm. */
+		/* Messages were lost: looking at all interfaces again does no harm. */
 		is_new |= n < 0 && errno == ENOBUFS;
 		if (n < 0 && (errno == EINTR || errno == ENOBUFS))
 			continue;

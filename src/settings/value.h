@@ -11,7 +11,6 @@
 
 #include "lib/cleanup.h"
 #include "net/address.h"
-#include "net/port.h"
 
 enum value_settings_mode {
 	VALUE_SETTINGS_YES,
@@ -91,12 +90,6 @@ struct value_link {
 
 void value_link_done(struct value_link *link);
 int value_parse_link(const char *text, struct value_link *ret);
-
-/*
- * [tcp|udp|sctp:][ADDRESS:]PORT[-LAST][:PORT[-LAST]], an IPv6 ADDRESS in brackets.
- * -EPROTONOSUPPORT for another protocol.
- */
-int value_parse_port(const char *text, struct net_port *ret);
 
 /* Makes a valid interface name behind "vz-". */
 bool value_zone_is_valid(const char *text);

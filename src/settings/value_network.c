@@ -11,6 +11,7 @@
 #include "lib/path.h"
 #include "lib/str.h"
 #include "net/link_name.h"
+#include "net/port.h"
 #include "settings/value.h"
 
 /* Names of 16 bytes and more find an interface too: as its alternative name. */
@@ -47,11 +48,6 @@ int value_parse_link(const char *text, struct value_link *ret)
 	*ret = link;
 	link = (struct value_link){};
 	return 0;
-}
-
-int value_parse_port(const char *text, struct net_port *ret)
-{
-	return net_port_parse(text, ret);
 }
 
 bool value_zone_is_valid(const char *text)
@@ -117,7 +113,7 @@ int value_check_port(const char *text)
 {
 	struct net_port port;
 
-	return value_parse_port(text, &port) < 0 ? -EINVAL : 0;
+	return net_port_parse(text, &port) < 0 ? -EINVAL : 0;
 }
 
 int value_check_prefix(const char *text)

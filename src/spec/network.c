@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which networks a machine has. The rules of what excludes what are systemd-nspawn's. Must never
- * look at the host's network: what exists is for the host modules to find. Caller's side of
- * clone().
+ * Which networks a machine has. What excludes what is decided as in systemd-nspawn. Must never look
+ * at the host's network: the host modules find out what exists. Caller's side of clone().
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +18,7 @@ static int copy_text(char **dst, const char *text)
 	return str_replace(dst, text) < 0 ? log_oom() : 0;
 }
 
-/* One more of `size` bytes at the end of *array, zeroed; NULL (said) when there are too many. */
+/* Appends a zeroed item of `size` bytes to *array; NULL (said) when there are too many. */
 static void *grow(const struct setting_value *value, void *array, size_t *count, size_t size,
 		  size_t limit)
 {
@@ -39,7 +38,7 @@ static void *grow(const struct setting_value *value, void *array, size_t *count,
 	return memset(grown + size * (*count)++, 0, size);
 }
 
-/* What an interface is called inside where nobody says: as systemd-nspawn does it. */
+/* The default name of an interface inside, as systemd-nspawn has it. */
 static int default_guest_name(struct spec_link *link)
 {
 	static const char *const prefixes[] = {
@@ -129,7 +128,7 @@ static int exclude(const struct setting_value *a, const struct setting_value *b,
 	return log_error(-EINVAL, "%s and %s exclude each other: %s", a->origin, b->origin, why);
 }
 
-/* What a joined namespace has is not ours to add to. */
+/* We add no interfaces to a namespace that is joined. */
 static int check_netns_alone(const struct settings *settings)
 {
 	static const enum setting_id others[] = {
@@ -141,7 +140,7 @@ static int check_netns_alone(const struct settings *settings)
 	for (size_t i = 0; path && i < ARRAY_SIZE(others); i++) {
 		const struct setting_value *other = settings_get(settings, others[i]);
 
-		/* The default of `start` gives way to what somebody asked for. */
+		/* A default of `start` is overridden by the request. */
 		if (!other || other->source == SETTING_FROM_DEFAULT)
 			continue;
 		if (others[i] == SETTING_VETH && !settings_bool(settings, SETTING_VETH, false))
@@ -201,7 +200,7 @@ static int resolve_ports(struct resolution *resolution)
 		port = grow(value, &spec->ports, &spec->port_count, sizeof(*port), SPEC_PORTS_MAX);
 		if (!port)
 			return -EINVAL;
-		(void)value_parse_port(value->text, port);
+		(void)net_port_parse(value->text, port);
 		if (strv_add(&spec->port_origins, value->origin) < 0)
 			return log_oom();
 	}

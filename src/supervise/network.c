@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Ties the ports, the service on the link, names and the packet filter to the life of a machine and
- * to its boots. Addresses that we leased are known; others are watched inside. Supervisor's side.
+ * to its boots. Addresses that we leased are known; others are watched inside. What readers of the
+ * machine's state see of it is in network_state.c. Supervisor's side.
  */
 #include "supervise/network.h"
 
@@ -20,6 +21,7 @@
 #include "serve/route.h"
 #include "serve/uplinks.h"
 #include "supervise/internal.h"
+#include "supervise/network_state.h"
 
 /* An address inside that the host has no way to yet, since its own end comes up later. */
 #define TRY_AGAIN_US (5 * USEC_PER_SEC)
@@ -30,7 +32,8 @@ struct network {
 	struct ports *ports;
 	bool is_up;	   /* links stand: from boot to down */
 	bool is_announced; /* the state was written since: changes have to be written, too */
-	bool had_ports;	   /* in the packet filter */
+	struct firewall_config filter; /* what is set in the packet filter in this boot */
+	bool has_rules_of_ports;       /* in it */
 
 	struct link_service *service;
 	struct uplinks *uplinks;
@@ -46,27 +49,37 @@ static const struct host_network *host_network(const struct network *network)
 	return &network->s->host.facts.network;
 }
 
-static int set_rules(void *userdata, const struct net_port *ports, size_t count,
-		     const struct net_address *target4, const struct net_address *target6)
+/* Replaces the machine's rules by those for its ports and their targets as they are now. */
+static int set_rules(struct network *network)
 {
-	struct network *network = userdata;
-	struct host *host = &network->s->host;
-	struct firewall_rules rules;
+	struct firewall_config *filter = &network->filter;
+	int *firewall = &network->s->host.firewall_fd;
 
+	filter->ports = ports_get(network->ports, &filter->port_count);
 	/* What holds without ports has been set when the links were made. */
-	if (!network->is_up || (count == 0 && !network->had_ports))
+	if (!network->is_up || (filter->port_count == 0 && !network->has_rules_of_ports))
 		return 0;
-	if (host->firewall_fd < 0)
-		host->firewall_fd = firewall_open();
-	if (host->firewall_fd < 0)
-		return host->firewall_fd;
-	host_firewall_rules(host, &rules);
-	rules.ports = ports;
-	rules.port_count = count;
-	rules.target4 = *target4;
-	rules.target6 = *target6;
-	network->had_ports = count > 0;
-	return firewall_set(host->firewall_fd, &rules);
+	if (*firewall < 0)
+		*firewall = firewall_open();
+	if (*firewall < 0)
+		return *firewall;
+	network->has_rules_of_ports = filter->port_count > 0;
+	return firewall_set(*firewall, filter);
+}
+
+/* All ports lead there from now on; NULL: nowhere. */
+static void set_targets(struct network *network, const struct net_address *target4,
+			const struct net_address *target6)
+{
+	static const struct net_address none;
+	int r;
+
+	network->filter.target4 = target4 ? *target4 : none;
+	network->filter.target6 = target6 ? *target6 : none;
+	ports_set_target(network->ports, target4, target6);
+	r = set_rules(network);
+	if (r < 0)
+		ports_warn_unfiltered(network->ports, r);
 }
 
 /* The state tells what there is, for those who don't ask the supervisor. */
@@ -74,59 +87,6 @@ static void announce(struct network *network)
 {
 	if (network->is_announced)
 		(void)supervisor_write_state(network->s, network->s->state.phase);
-}
-
-/* What the packet filter does for the machine, besides its ports: `nft list ruleset` tells how. */
-static void describe_rules(struct network *network)
-{
-	const struct supervisor *s = network->s;
-	const struct host_network *link = host_network(network);
-	const struct {
-		bool holds;
-		const char *rule;
-	} rows[] = {
-		{*link->link && s->host.firewall_fd < 0, "none: no packet filter"},
-		{link->is_masqueraded && s->host.firewall_fd >= 0, "masquerade"},
-		{*link->link && s->spec->check_source && s->host.firewall_fd >= 0, "check-source"},
-	};
-	char ***list = &network->s->state.network_rules;
-	int r = 0;
-
-	*list = strv_free(*list);
-	for (size_t i = 0; i < ARRAY_SIZE(rows) && r >= 0; i++)
-		if (rows[i].holds)
-			r = strv_add(list, rows[i].rule);
-	if (r < 0)
-		(void)log_oom();
-}
-
-static void describe_ports(struct network *network)
-{
-	char ***list = &network->s->state.ports;
-	size_t count;
-	const struct net_port *ports = ports_get(network->ports, &count);
-	char text[NET_PORT_TEXT];
-	int r = 0;
-
-	*list = strv_free(*list);
-	for (size_t i = 0; i < count && r >= 0; i++)
-		r = strv_add(list, net_port_format(&ports[i], text));
-	if (r < 0)
-		(void)log_oom();
-}
-
-static void describe_addresses(struct network *network, const struct net_address *addresses,
-			       size_t count)
-{
-	char ***list = &network->s->state.addresses;
-	char text[NET_ADDRESS_TEXT];
-	int r = 0;
-
-	*list = strv_free(*list);
-	for (size_t i = 0; i < count && r >= 0; i++)
-		r = strv_add(list, net_address_format(&addresses[i], text));
-	if (r < 0)
-		(void)log_oom();
 }
 
 static const struct net_address *first_of(const struct net_address *addresses, size_t count,
@@ -138,43 +98,6 @@ static const struct net_address *first_of(const struct net_address *addresses, s
 	return NULL;
 }
 
-#define NAME_NOTE "its name is " /* how the note on the name begins */
-
-/*
- * Said once, and again when the reason changes: what becomes of the name depends on /etc/hosts,
- * too, when the addresses change.
- */
-static void note_name(struct network *network, const struct net_address *addresses, size_t count)
-{
-	const char *machine = network->s->spec->machine;
-	char ***notes = &network->s->state.network_notes;
-	const char *reason = count > 0 ? net_name_conflict(machine, addresses, count) : NULL;
-	autostrv char **kept = NULL;
-	autofree char *note = NULL;
-	int r = 0;
-
-	if (reason)
-		note = str_printf(NAME_NOTE "%s" NET_NAMES_SUFFIX " here, and not the bare %s: %s",
-				  machine, machine, reason);
-	if (reason && !note) {
-		(void)log_oom();
-		return;
-	}
-	if (note && !strv_contains(*notes, note))
-		log_warning("machine %s: %s", machine, note);
-	for (char **old = *notes; old && *old && r >= 0; old++)
-		if (!str_after_prefix(*old, NAME_NOTE))
-			r = strv_add(&kept, *old);
-	if (r >= 0 && note)
-		r = strv_add(&kept, note);
-	if (r < 0) {
-		(void)log_oom();
-		return;
-	}
-	(void)strv_free(*notes);
-	*notes = take_ptr(kept);
-}
-
 /* The machine's addresses, and nothing else, are these from now on; its ports lead to `targets`. */
 static void use_addresses(struct network *network, const struct net_address *addresses,
 			  size_t count, const struct net_address *targets, size_t target_count)
@@ -183,15 +106,15 @@ static void use_addresses(struct network *network, const struct net_address *add
 
 	if (r < 0)
 		log_warning_errno(r, "publish the name of machine %s", network->s->spec->machine);
-	note_name(network, addresses, count);
-	describe_addresses(network, addresses, count);
-	ports_set_target(network->ports, first_of(targets, target_count, AF_INET),
-			 first_of(targets, target_count, AF_INET6));
+	network_state_note_name(&network->s->state, addresses, count);
+	network_state_set_addresses(&network->s->state, addresses, count);
+	set_targets(network, first_of(targets, target_count, AF_INET),
+		    first_of(targets, target_count, AF_INET6));
 	announce(network);
 }
 
-/* The interface of the host that leads to the machine; NULL: not known (macvlan and others). */
-static const char *way_in(const struct network *network)
+/* The interface of the host that routes to the machine; NULL: unknown (macvlan and others). */
+static const char *inner_link(const struct network *network)
 {
 	const struct host_network *link = host_network(network);
 
@@ -209,7 +132,7 @@ static bool is_target(const struct network *network, const struct net_address *a
 	const struct spec *spec = network->s->spec;
 	bool is_elsewhere = false;
 
-	for (size_t i = 0; i < spec->link_count && !way_in(network); i++) {
+	for (size_t i = 0; i < spec->link_count && !inner_link(network); i++) {
 		const struct spec_link *link = &spec->links[i];
 
 		if (link->kind != SPEC_LINK_MACVLAN && link->kind != SPEC_LINK_IPVLAN)
@@ -250,7 +173,7 @@ static void use_seen(struct network *network)
 	(void)net_lease_list(&list, &leases.count);
 	leases.list = list;
 	for (size_t i = 0; i < network->seen_count; i++)
-		if (network_route_leads(&network->seen[i], way_in(network)) &&
+		if (network_route_leads(&network->seen[i], inner_link(network)) &&
 		    !is_anothers(network, &leases, &network->seen[i]))
 			good[count++] = network->seen[i];
 	for (size_t i = 0; i < count; i++)
@@ -332,58 +255,31 @@ static bool can_have_addresses(const struct spec *spec)
 	return spec->veth || spec->netns_path || spec->link_count > 0;
 }
 
-static int add_note(struct network *network, const char *what, const char *mend)
+static void describe_ports(struct network *network)
 {
-	autofree char *note =
-		mend ? str_printf("%s keeps the machine from the world: %s", what, mend)
-		     : str_printf("%s keeps the machine from the world", what);
+	size_t count;
+	const struct net_port *ports = ports_get(network->ports, &count);
 
-	return note ? strv_add(&network->s->state.network_notes, note) : -ENOMEM;
-}
-
-/* Others' rules in the way, and who else serves the link. */
-static void note_circumstances(struct network *network)
-{
-	const struct host_network *link = host_network(network);
-	struct machine_state *state = &network->s->state;
-	struct firewall_blocker blocker = {};
-	size_t port_count;
-	int r = 0;
-
-	(void)ports_get(network->ports, &port_count);
-	state->network_notes = strv_free(state->network_notes);
-	if (link->server == HOST_NETWORK_NETWORKD)
-		r = strv_add(&state->network_notes,
-			     "systemd-networkd of this host serves the machine's link");
-	if (r >= 0 && link->is_masqueraded &&
-	    firewall_find_blocker(host_network_address_link(link), port_count > 0, &blocker) > 0) {
-		log_warning("machine %s: %s keeps it from the world", state->name, blocker.what);
-		if (blocker.mend)
-			log_hint("%s", blocker.mend);
-		r = add_note(network, blocker.what, blocker.mend);
-		firewall_blocker_done(&blocker);
-	}
-	if (r >= 0)
-		r = str_replace(&state->zone, network->s->spec->zone);
-	if (r >= 0)
-		r = str_replace(&state->bridge, network->s->spec->bridge);
-	if (r < 0)
-		(void)log_oom();
+	network_state_set_ports(&network->s->state, ports, count);
 }
 
 void network_boot(struct network *network)
 {
+	const struct host_network *link;
 	struct net_address leased[2];
 	size_t count;
 
 	if (!network)
 		return;
+	link = host_network(network);
+	host_firewall_config(network->s->spec, link, &network->filter);
+	network->filter.accept_in = 0; /* set with the links, and not replaced */
 	network->is_up = true;
 	network->is_announced = false;
 	describe_ports(network);
-	describe_rules(network);
-	note_circumstances(network);
-	if (host_network(network)->server == HOST_NETWORK_REDD)
+	network_state_describe(&network->s->state, network->s->spec, link,
+			       network->s->host.firewall_fd >= 0);
+	if (link->server == HOST_NETWORK_REDD)
 		serve_link(network);
 	count = leased_addresses(network, leased);
 	if (count > 0)
@@ -403,11 +299,11 @@ void network_down(struct network *network)
 	link_service_free(take_ptr(network->service));
 	net_names_withdraw(network->s->spec->machine);
 	network->is_announced = false;
-	describe_addresses(network, NULL, 0);
+	network_state_set_addresses(&network->s->state, NULL, 0);
 	/* From here on, whoever comes is told at once that nobody is there. */
-	ports_set_target(network->ports, NULL, NULL);
+	set_targets(network, NULL, NULL);
 	network->is_up = false;
-	network->had_ports = false;
+	network->has_rules_of_ports = false;
 }
 
 /* What comes up later, as wireless does, must be forwarded to as what was there at the start. */
@@ -463,7 +359,7 @@ int network_new(struct supervisor *s, struct network **ret)
 	network->s = s;
 	network->again = (struct event_timer){
 		.due_us = USEC_INFINITY, .fn = on_try_again, .userdata = network};
-	if (ports_new(s->loop, s->spec->machine, set_rules, network, &network->ports) < 0) {
+	if (ports_new(s->loop, s->spec->machine, &network->ports) < 0) {
 		free(network);
 		return log_oom();
 	}
@@ -497,27 +393,39 @@ void network_free(struct network *network)
 	free(network);
 }
 
+static void announce_ports(struct network *network)
+{
+	describe_ports(network);
+	announce(network);
+}
+
 int network_add_port(struct network *network, const struct net_port *port,
 		     struct ports_failure *ret)
 {
 	int r = network ? ports_try_add(network->ports, port, ret) : -EOPNOTSUPP;
 
-	if (r >= 0) {
-		describe_ports(network);
-		announce(network);
-	}
-	return r;
+	if (r < 0)
+		return r;
+	r = set_rules(network);
+	if (r < 0 && ports_needs_filter(port))
+		return ports_refuse_last(network->ports, r, ret);
+	if (r < 0)
+		ports_warn_unfiltered(network->ports, r);
+	announce_ports(network);
+	return 0;
 }
 
 int network_remove_port(struct network *network, const struct net_port *port)
 {
 	int r = network ? ports_remove(network->ports, port) : -EOPNOTSUPP;
 
-	if (r >= 0) {
-		describe_ports(network);
-		announce(network);
-	}
-	return r;
+	if (r < 0)
+		return r;
+	r = set_rules(network);
+	if (r < 0)
+		ports_warn_unfiltered(network->ports, r);
+	announce_ports(network);
+	return 0;
 }
 
 const struct net_port *network_ports(const struct network *network, size_t *ret_count)

@@ -653,8 +653,10 @@ int supervise_explain(const struct spec *spec, const struct image *image)
 	r = host_look(spec, image_fd, &facts);
 	if (r >= 0)
 		r = host_plan(spec, &facts, &plan);
-	if (r >= 0)
+	if (r >= 0) {
 		plan_print(&plan, stdout);
+		r = host_print_rules(spec, &facts, stdout);
+	}
 	host_facts_done(&facts);
 	return r;
 }

@@ -42,6 +42,7 @@ enum {
 	NETWORKD = 1 << 11, /* the host's own serves machines */
 	NO_IPV6 = 1 << 12,
 	BINDS = 1 << 13,   /* the host can't show a closure by an overlay */
+	DOCKER = 1 << 15,  /* iptables drops what the host forwards, of IPv4 */
 	V1_PIDS = 1 << 14, /* of cgroup2 and v1, the latter has the pids controller */
 };
 
@@ -104,6 +105,13 @@ static const struct golden {
 	{"network-bridge-no-users", 0, {"--private-users=no", "--network-bridge=br0", "/bin/true"}},
 	{"network-networkd", NETWORKD, {"-b", "-n"}},
 	{"network-no-ipv6", NO_IPV6, {"-b", "-n"}},
+	{"network-ports",
+	 DOCKER,
+	 {"-b", "-n", "-p", "8080:80", "-p", "udp:5000-5009:6000", "-p", "[::1]:443"}},
+	{"network-ports-zone",
+	 0,
+	 {"-b", "--network-zone=lab", "-p", "127.0.0.1:8080:80", "-p", "sctp:9000"}},
+	{"network-ports-macvlan", 0, {"--network-macvlan=eth0", "-p", "8080:80", "/bin/true"}},
 	{"network-links",
 	 0,
 	 {"--network-veth-extra=a:b", "--network-macvlan=eth0", "--network-ipvlan=eth1",
@@ -277,6 +285,7 @@ static void fill_network(const struct golden *golden, const struct spec *spec,
 	if (spec->zone || spec->bridge)
 		(void)snprintf(network->bridge, sizeof(network->bridge), "%s%s",
 			       spec->zone ? "vz-" : "", spec->zone ? spec->zone : spec->bridge);
+	memcpy(network->guest_mac, (const uint8_t[ETH_ALEN]){2, 0, 0, 0, 0, 2}, ETH_ALEN);
 	network->has_ipv6 = !(golden->flags & NO_IPV6);
 	network->server = spec->bridge		     ? HOST_NETWORK_BRIDGE
 			  : golden->flags & NETWORKD ? HOST_NETWORK_NETWORKD
@@ -285,6 +294,8 @@ static void fill_network(const struct golden *golden, const struct spec *spec,
 	if (network->server == HOST_NETWORK_REDD)
 		fill_lease(spec, &network->lease);
 	network_apply_static(spec, network->server == HOST_NETWORK_REDD, network);
+	if (golden->flags & DOCKER)
+		network->others.accept_in = FIREWALL_OTHERS_FORWARD4 | FIREWALL_OTHERS_DOCKER4;
 }
 
 static void fill_facts(const struct golden *golden, const struct spec *spec,
@@ -324,6 +335,7 @@ static char *print_plan(const struct spec *spec, const struct host_facts *facts)
 	if (!out)
 		return NULL;
 	plan_print(&plan, out);
+	(void)host_print_rules(spec, facts, out);
 	return fclose(out) == 0 ? text : NULL;
 }
 

@@ -7,7 +7,10 @@
  *   set              firewall_set() with the rules so far; the socket stays open
  *   close            firewall_close()
  *   clean [ALIVE]    firewall_clean(): that machine lives, others don't
- *   open-others LINK, close-others, clean-others [ALIVE], blocker LINK
+ *   open-others LINK looks at others' chains, and sets the rules with the accepts that are needed
+ *   close-others, clean-others [ALIVE]
+ *   blocker LINK     what drops besides chains that open-others mends, and the command; or nothing
+ *   accepts LINK     the chains that open-others would add to, as a number
  */
 #include <errno.h>
 #include <net/ethernet.h>
@@ -22,7 +25,7 @@
 #define PORTS_MAX 64
 
 struct state {
-	struct firewall_rules rules;
+	struct firewall_config rules;
 	struct net_port ports[PORTS_MAX];
 	int firewall;
 };
@@ -69,7 +72,7 @@ static const struct {
 } rows[] = {
 #define ROW(key, kind)                                                                             \
 	{                                                                                          \
-#key, set_##kind, offsetof(struct firewall_rules, key)                             \
+#key, set_##kind, offsetof(struct firewall_config, key)                            \
 	}
 	ROW(machine, text),    ROW(link, text),	      ROW(masquerade, bool),
 	ROW(subnet4, prefix),  ROW(subnet6, prefix),  ROW(check_source, bool),
@@ -151,7 +154,16 @@ static int clean(struct state *s, const char *argument)
 
 static int open_others(struct state *s, const char *argument)
 {
-	return firewall_open_others(s->rules.machine, argument);
+	struct firewall_others others = {};
+	int r = firewall_look_at_others(s->rules.machine, argument, true, &others);
+
+	s->rules.route_link = argument;
+	s->rules.accept_in = others.accept_in;
+	if (r >= 0)
+		r = set(s, NULL);
+	s->rules.accept_in = 0;
+	firewall_others_done(&others);
+	return r;
 }
 
 static int close_others(struct state *s, const char *argument)
@@ -169,13 +181,23 @@ static int clean_others(struct state *s, const char *argument)
 
 static int blocker(struct state *s, const char *argument)
 {
-	struct firewall_blocker found = {};
-	int r = firewall_find_blocker(argument, true, &found);
+	struct firewall_others found = {};
+	int r = firewall_look_at_others(NULL, argument, true, &found);
 
-	if (r > 0)
+	if (found.what)
 		(void)printf("%s | %s | ", found.what, found.mend ? found.mend : "-");
-	firewall_blocker_done(&found);
-	return r < 0 ? r : 0;
+	firewall_others_done(&found);
+	return r;
+}
+
+static int accepts(struct state *s, const char *argument)
+{
+	struct firewall_others found = {};
+	int r = firewall_look_at_others(NULL, argument, true, &found);
+
+	(void)printf("%u | ", found.accept_in);
+	firewall_others_done(&found);
+	return r;
 }
 
 static const struct {
@@ -189,6 +211,7 @@ static const struct {
 	{"close-others", close_others},
 	{"clean-others", clean_others},
 	{"blocker", blocker},
+	{"accepts", accepts},
 };
 
 static int run(struct state *s, char *line)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Addresses and routes of both ends of a machine's link, before its init runs: it answers at once,
- * and so does a guest that configures nothing. Whatever a guest configures itself goes before:
- * routes of ours have a high metric. Supervisor's side.
+ * Addresses and routes of both ends of a machine's link, set before its init runs: the machine can
+ * be reached at once, even if the guest configures nothing. What a guest configures itself has
+ * precedence, because our routes have a high metric. Supervisor's side.
  */
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -20,7 +20,7 @@ int network_add_address(int rtnl, int link, const struct net_address *address, u
 	struct ifaddrmsg info = {
 		.ifa_family = (uint8_t)address->family,
 		.ifa_prefixlen = length,
-		/* Nobody else is on the link who could have it: it need not be tentative first. */
+		/* Nobody else on the link could have it, so skip duplicate detection. */
 		.ifa_flags = address->family == AF_INET6 ? IFA_F_NODAD : 0,
 		.ifa_index = (uint32_t)link,
 	};
@@ -102,7 +102,7 @@ static int add_default_route(const struct host *host, int link, const struct net
 		     : 0;
 }
 
-/* What of IPv6 the machine's namespace does not have (a sysctl that it inherits) is no failure. */
+/* IPv6 that is turned off in the machine's namespace (an inherited sysctl) is no failure. */
 static int configure_guest6(const struct host *host, int link)
 {
 	const struct host_network *network = &host->facts.network;
@@ -120,8 +120,8 @@ static int configure_guest6(const struct host *host, int link)
 }
 
 /*
- * A client that takes the addresses over removes ours first. On a link of two ends its own need not
- * be tentative for a second each, link-local and global, in which the machine has no IPv6.
+ * A DHCP client that takes over the addresses removes ours first. Without this, its own ones,
+ * link-local and global, would be tentative for a second each, and the machine without IPv6.
  */
 static void trust_addresses(const struct host *host)
 {
@@ -130,7 +130,7 @@ static void trust_addresses(const struct host *host)
 	if (host->facts.network.server != HOST_NETWORK_REDD || host->spec->zone)
 		return;
 	netns = network_open_netns_of(host->holder_pid);
-	/* Where /proc/sys is read-only it takes the seconds. */
+	/* Where /proc/sys is read-only, the machine waits these seconds. */
 	if (netns >= 0)
 		(void)network_write_in(netns, "/proc/sys/net/ipv6/conf/host0/accept_dad", "0");
 }
@@ -180,8 +180,9 @@ static int configure_family(int rtnl, int link, const struct net_address *addres
 }
 
 /*
- * What the kernel would make of the hardware address (RFC 4291, appendix A), but at once: while
- * that is tentative the host asks nobody for an address, and forwards nothing to the machine.
+ * The address that the kernel would derive from the hardware address (RFC 4291, appendix A), but
+ * usable at once: while it is tentative, the host solicits no neighbour, and so forwards nothing to
+ * the machine.
  */
 static struct net_address link_local(const uint8_t mac[ETH_ALEN])
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What host0 is called, which addresses it has, and who gives them: found out before anything is
+ * Finds out what host0 is called, which addresses it has, and who gives them, before anything is
  * made. Supervisor's side.
  */
 #include <fcntl.h>
@@ -54,12 +54,12 @@ static int name_links(struct host *host)
 	if (!spec->zone)
 		return 0;
 	(void)snprintf(network->bridge, sizeof(network->bridge), "vz-%s", spec->zone);
-	/* By itself a bridge has the least address of its ports, which come and go. */
+	/* By default a bridge has the lowest address of its ports, which come and go. */
 	net_link_mac(id, network->bridge, NET_ROLE_HOST, 0, network->router_mac);
 	return 0;
 }
 
-/* The name proper, since others are not what a port is shown as. */
+/* Uses the bridge's primary name: the kernel shows ports by that, not by alternative ones. */
 static int find_bridge(int rtnl, struct host *host)
 {
 	const char *name = host->spec->bridge;
@@ -155,7 +155,7 @@ static const struct net_address *find_gateway(const struct spec *spec, int famil
 	return NULL;
 }
 
-/* The first of the network; the next one when that is the machine's own. */
+/* The network's first address, or the second one if the first is the machine's own. */
 static struct net_address first_address(const struct net_prefix *prefix)
 {
 	struct net_address first = net_prefix_address(prefix, 1);
@@ -269,6 +269,21 @@ int network_open_given(struct host *host)
 	return 0;
 }
 
+/* A start does not fail for it: the machine may get along without the world. */
+static void look_at_others(struct host *host)
+{
+	struct host_network *network = &host->facts.network;
+	const char *link = host_network_address_link(network);
+	const char *machine = host->only_looks ? NULL : host->spec->machine;
+	int r;
+
+	if (network->server != HOST_NETWORK_REDD && network->server != HOST_NETWORK_NETWORKD)
+		return;
+	r = firewall_look_at_others(machine, link, host->spec->port_count > 0, &network->others);
+	if (r < 0)
+		log_warning_errno(r, "look whether the host's packet filter lets %s through", link);
+}
+
 static int find_host0(int rtnl, struct host *host)
 {
 	struct host_network *network = &host->facts.network;
@@ -285,6 +300,8 @@ static int find_host0(int rtnl, struct host *host)
 		r = take_lease(rtnl, host);
 	if (r >= 0 && host->spec->configure_network)
 		network_apply_static(host->spec, network->server == HOST_NETWORK_REDD, network);
+	if (r >= 0)
+		look_at_others(host);
 	return r;
 }
 

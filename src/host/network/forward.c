@@ -91,7 +91,7 @@ static int write_conf6(const char *name, int value)
 	return path ? io_write_file_at(AT_FDCWD, path, text) : -ENOMEM;
 }
 
-/* From `old` to `value`; what has any other value is left alone. */
+/* Changes `old` to `value`; leaves any other value alone. */
 static int plan6(struct record *record, const char *link, const char *key, int old, int value)
 {
 	autofree char *name = str_printf("%s/%s", link, key);
@@ -135,7 +135,7 @@ static int change(int rtnl, const char *line, bool is_back)
 	return r;
 }
 
-/* What is there of the host's interfaces. */
+/* The host's links and addresses, as they were when they were read. */
 struct uplinks {
 	struct network_link *links;
 	size_t link_count;
@@ -190,7 +190,7 @@ static int plan_forward4(const struct uplinks *uplinks, struct record *record)
 	return r;
 }
 
-/* The one switch for all: first, that those who listen to their router keep doing so. */
+/* The switch for all interfaces. First keep those that listen to router advertisements doing so. */
 static int plan_forward6_globally(const struct uplinks *uplinks, struct record *record)
 {
 	int r = 0;
@@ -226,7 +226,7 @@ static void forget_changes(struct record *record, size_t from)
 	}
 }
 
-/* Those from `from` on. What could not be changed is not remembered either. */
+/* Makes the changes from `from` on, and forgets those that failed. */
 static int make_changes(int dir, int rtnl, struct record *record, size_t from, const char *machine)
 {
 	for (size_t i = from; record->changes[i]; i++) {
@@ -265,7 +265,7 @@ static int begin_locked(int dir, int rtnl, const char *machine, bool has_ipv6)
 		return r;
 	if (!strv_contains(record.machines, machine))
 		r = strv_add(&record.machines, machine);
-	/* Written first: whatever happens from here on, somebody turns it off again. */
+	/* Write the record first, so that the change is undone even after a crash. */
 	if (r >= 0)
 		r = record_write(dir, &record);
 	return r < 0 ? r : make_changes(dir, rtnl, &record, before, machine);
@@ -281,7 +281,7 @@ void network_forward_begin(int rtnl, const char *machine, bool has_ipv6)
 		log_warning_errno(r, "let the host forward for machine %s", machine);
 }
 
-/* `machine`, which may be NULL, is done with it, as are all that are dead. */
+/* Drops `machine`, which may be NULL, and all dead ones from the record. */
 static int end_locked(int dir, const char *machine)
 {
 	autocall(record_done) struct record record = {};
@@ -298,7 +298,7 @@ static int end_locked(int dir, const char *machine)
 		left.changes = take_ptr(record.changes);
 		return record_write(dir, &left);
 	}
-	/* Without it the record stays for whoever comes next. */
+	/* If this fails, the record stays for the next one to undo. */
 	rtnl = rtnl_open();
 	if (rtnl < 0)
 		return rtnl;

@@ -141,7 +141,7 @@ static void put_peer(struct rtnl_message *message, const struct end *guest, pid_
 static int make_pair(int rtnl, const struct host *host, const struct end *outside,
 		     const struct end *inside, unsigned flags, const struct network_link *bridge)
 {
-	/* The other end can't be up so early: it has no peer when it is made. */
+	/* The other end can't be made up: it has no peer yet. */
 	struct ifinfomsg link = {.ifi_flags = flags, .ifi_change = flags};
 	uint32_t mtu = bridge && bridge->mtu != MTU_USUAL ? bridge->mtu : 0;
 	struct rtnl_message message;
@@ -164,7 +164,7 @@ static int make_pair(int rtnl, const struct host *host, const struct end *outsid
 	return network_make_link(rtnl, host->spec->machine, outside->name, &message);
 }
 
-/* Only what is marked is ever removed as ours. */
+/* Only links with our mark are ever removed. */
 static int mark(int rtnl, const struct host *host, const char *name)
 {
 	struct network_link link = {};

@@ -35,7 +35,7 @@ static int network_prepare(struct host *host)
 
 	if (r < 0)
 		return r;
-	/* A supervisor of this name that was killed had them: they would not be found. */
+	/* A killed supervisor of this name may still have them: they would not be found. */
 	if (lends_links(spec) && !host->only_looks) {
 		(void)network_return_links(spec->machine);
 		host->home_mount_ns_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -70,7 +70,7 @@ static int log_link(const char *name, const char *kind, int error)
 	return log_errno(error, "make interface %s", name);
 }
 
-/* A port of the zone before the lock is let go, or the bridge would be taken for unused. */
+/* The bridge must have its port before the lock is released, or it would look unused. */
 static int make_host0_in_zone(int rtnl, struct host *host)
 {
 	struct host_network *network = &host->facts.network;
@@ -84,7 +84,7 @@ static int make_host0_in_zone(int rtnl, struct host *host)
 	r = network_make_zone(rtnl, host, &bridge);
 	if (r < 0)
 		return r;
-	/* One that is there already has its own. */
+	/* A bridge that existed already has an address of its own. */
 	memcpy(network->router_mac, bridge.mac, ETH_ALEN);
 	r = network_make_host0(rtnl, host, &bridge);
 	return r < 0 ? log_link(network->link, "veth", r) : 0;
@@ -110,7 +110,7 @@ static int make_host0(int rtnl, struct host *host)
 	return r;
 }
 
-/* Numbered by kind: so the addresses are told apart, as systemd-nspawn has it. */
+/* Numbers links within each kind, as systemd-nspawn does: their addresses depend on it. */
 static int make_links(int rtnl, struct host *host)
 {
 	static const struct {
@@ -139,7 +139,7 @@ static int make_links(int rtnl, struct host *host)
 	return network_lend_links(rtnl, host);
 }
 
-/* One setting each of IPv4 and IPv6 is what people would look for in vain: said once, together. */
+/* Warn once per family: a failure here is hard to diagnose. */
 static void prepare_own_link(int rtnl, const struct host *host)
 {
 	const struct host_network *network = &host->facts.network;
@@ -162,16 +162,32 @@ static void prepare_own_link(int rtnl, const struct host *host)
 				  name);
 }
 
-/* Here, since the guest may not run before its source is checked. */
-static void filter(int rtnl, struct host *host)
+static int set_filter(struct host *host, struct firewall_config *config)
 {
-	struct network_link link = {};
-	struct firewall_rules rules;
 	int r;
 
 	host->firewall_fd = firewall_open();
-	host_firewall_rules(host, &rules);
-	r = host->firewall_fd < 0 ? host->firewall_fd : firewall_set(host->firewall_fd, &rules);
+	if (host->firewall_fd < 0)
+		return host->firewall_fd;
+	r = firewall_set(host->firewall_fd, config);
+	host->has_others = r >= 0 && config->accept_in != 0;
+	if (r >= 0 || config->accept_in == 0)
+		return r;
+	/* Others have changed their chains since: the machine's own tables don't need them. */
+	log_warning_errno(r, "let %s through the chain FORWARD of iptables", config->route_link);
+	config->accept_in = 0;
+	return firewall_set(host->firewall_fd, config);
+}
+
+/* With the links, because the guest must not run before its source is checked. */
+static void filter(int rtnl, struct host *host)
+{
+	struct network_link link = {};
+	struct firewall_config config;
+	int r;
+
+	host_firewall_config(host->spec, &host->facts.network, &config);
+	r = set_filter(host, &config);
 	if (r < 0) {
 		log_warning_errno(r,
 				  "set the packet filter of machine %s: its addresses are not "
@@ -184,22 +200,8 @@ static void filter(int rtnl, struct host *host)
 		return;
 	}
 	/* Ports of 127.0.0.1 lead to the machine; the filter keeps it from going there itself. */
-	if (rules.translates_loopback && network_find_link(rtnl, rules.link, &link) >= 0)
+	if (config.translates_loopback && network_find_link(rtnl, config.link, &link) >= 0)
 		(void)network_set_conf4(rtnl, link.index, IPV4_DEVCONF_ROUTE_LOCALNET, 1);
-}
-
-static void open_others(struct host *host)
-{
-	const struct host_network *network = &host->facts.network;
-	const char *link = host_network_address_link(network);
-	int r;
-
-	if (network->server != HOST_NETWORK_REDD && network->server != HOST_NETWORK_NETWORKD)
-		return;
-	host->has_others = true;
-	r = firewall_open_others(host->spec->machine, link);
-	if (r < 0)
-		log_warning_errno(r, "let %s through the rules that are there", link);
 }
 
 static int attach_host0(int rtnl, struct host *host)
@@ -230,7 +232,7 @@ static int open_inside(struct host *host)
 	return 0;
 }
 
-/* In one of our own the holder does that. Where it fails it was up, or is not wanted up. */
+/* Only for a joined namespace: the holder does it in one of our own. A failure is not an error. */
 static void set_loopback_up(const struct host *host)
 {
 	struct network_link link = {};
@@ -257,49 +259,10 @@ static int network_attach(struct host *host)
 		return r;
 	if (spec->veth || spec->port_count > 0)
 		filter(rtnl, host);
-	if (spec->veth)
-		open_others(host);
 	return 0;
 }
 
-/* One address of a family can be checked; more than one, or what others give, can't. */
-static struct net_address checked_address(const struct spec *spec, bool is_known,
-					  const struct net_address *address)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < spec->address_count; i++)
-		count += spec->addresses[i].address.family == address->family;
-	return is_known && count <= 1 ? *address : (struct net_address){};
-}
-
-void host_firewall_rules(const struct host *host, struct firewall_rules *ret)
-{
-	const struct spec *spec = host->spec;
-	const struct host_network *network = &host->facts.network;
-	const struct net_lease *lease = &network->lease;
-	bool is_redd = network->server == HOST_NETWORK_REDD;
-
-	*ret = (struct firewall_rules){
-		.machine = spec->machine,
-		.link = spec->veth ? network->link : NULL,
-		.masquerade = network->is_masqueraded,
-		.subnet4 = lease->subnet4,
-		.subnet6 = lease->subnet6,
-		/* Never on a bridge: whoever else is on it would come to the host's 127.0.0.1. */
-		.translates_loopback = spec->veth && !*network->bridge,
-		.check_source = spec->check_source,
-		.vlans = spec->vlans,
-		.serves = is_redd,
-		.guest4 = checked_address(spec, is_redd, &lease->guest4),
-		.guest6 = checked_address(spec, is_redd, &lease->guest6),
-		.host4 = is_redd ? lease->host4 : (struct net_address){},
-		.host6 = is_redd ? lease->host6 : (struct net_address){},
-	};
-	memcpy(ret->guest_mac, network->guest_mac, ETH_ALEN);
-}
-
-/* The namespace's end takes them along, but only later: names and addresses must be free now. */
+/* The end of the namespace removes them too, but later: names and addresses must be free now. */
 static void remove_links(int rtnl, const struct host *host)
 {
 	const struct spec *spec = host->spec;
@@ -359,7 +322,7 @@ static void network_undo(struct host *host)
 	host->links_made = 0;
 }
 
-/* A redd in a container may share the network, but not the registry: only the kernel knows then. */
+/* A redd in a container may share the network but not the registry, so ask the kernel too. */
 static bool is_alive(const char *machine)
 {
 	return network_is_alive(machine) || firewall_is_set(machine);
@@ -394,7 +357,7 @@ static void network_clean(uint64_t deadline_us)
 
 	network_return_clean();
 	r = rtnl < 0 ? rtnl : clean_links(rtnl);
-	/* Rules that confine what still has its link must stay. */
+	/* Rules must stay while the link that they confine is there. */
 	if (r >= 0)
 		r = firewall_clean(is_alive);
 	if (r < 0)
@@ -407,6 +370,7 @@ static void network_clean(uint64_t deadline_us)
 static void network_done(struct host_facts *facts)
 {
 	free(facts->network.link_alias);
+	firewall_others_done(&facts->network.others);
 }
 
 const struct host_module host_module_network = {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Shared by the files network*.c of this folder only: what there is of links, and the parts of
- * making a machine's network. Quiet unless it says "loud". Supervisor's side.
+ * For the files of this folder only: the host's links, and the steps of making a machine's network.
+ * Quiet unless it says "loud". Supervisor's side.
  */
 #pragma once
 
 #include "host/host.h"
 #include "kernel/rtnl.h"
 
-/* Everything here that outlives a supervisor; below it nothing is left when no machine runs. */
+/* Records that outlive a supervisor; empty when no machine runs. */
 #define NETWORK_DIR "/run/redd/network"
 
 /* IFLA_IFALIAS of what we make: "redd:MACHINE", and "redd-zone:ZONE" for its bridge. */

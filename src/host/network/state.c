@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What machines share of the network is under one lock, and whose supervisor died is told by the
- * registry. Quiet. Supervisor's side.
+ * One lock guards what machines share of the network, and the registry tells whose supervisor has
+ * died. Quiet. Supervisor's side.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ bool network_is_alive(const char *machine)
 	if (!machine_name_is_safe(machine))
 		return false;
 	n = snprintf(path, sizeof(path), MACHINE_RUN_DIR "/%s/lock", machine);
-	/* In doubt it lives: what it has is not taken from it. */
+	/* In doubt it is alive: nothing must be taken from a running machine. */
 	return n >= (int)sizeof(path) || lock_is_held_at(AT_FDCWD, path) != 0;
 }
 
@@ -57,7 +57,7 @@ int network_open_netns_of(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The descriptor of where we were, for leave(). */
+/* Returns a descriptor of the namespace we were in, for leave(). */
 static int enter(int netns)
 {
 	autoclose int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -67,7 +67,7 @@ static int enter(int netns)
 	return take_fd(&home);
 }
 
-/* To stay there would make the host's network out of reach: nothing must go on then. */
+/* Aborts on failure: nothing may run on in the machine's network. */
 static void leave(int home)
 {
 	if (setns(home, CLONE_NEWNET) < 0) {

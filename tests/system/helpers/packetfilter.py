@@ -56,6 +56,12 @@ class Filter:
         assert result == "ok"
         return tuple(found) or None
 
+    def accepts(self, link):
+        """The chains of others (bits) that need our accepts: FORWARD, DOCKER-USER, each of IPv4 and IPv6."""
+        number, result = self.ask(f"accepts {link}").split(" | ")
+        assert result == "ok"
+        return int(number)
+
     def set_usual(self, *ports, link="ve-web", zone="", **others):
         """Everything a machine of the usual kind has, with (protocol, first, last, guest[, bind]) ports."""
         rules = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A machine's tables as nft(8) reads them back from the kernel. What they do to packets is
- * tests/system/test_firewall.py.
+ * A machine's tables as nft(8) reads them back from the kernel, and as they are printed. What they
+ * do to packets is tests/system/test_firewall.py.
  */
 #include <sys/personality.h>
 
@@ -18,9 +18,9 @@ static struct net_address address(const char *text)
 	return parsed;
 }
 
-static struct firewall_rules usual(void)
+static struct firewall_config usual(void)
 {
-	struct firewall_rules rules = {
+	struct firewall_config rules = {
 		.machine = "m",
 		.link = "lo",
 		.masquerade = true,
@@ -46,7 +46,7 @@ static void assert_line(const char *text, const char *line)
 		fail_msg("no \"%s\" in:\n%s", line, text);
 }
 
-static void set(int firewall, const struct firewall_rules *rules)
+static void set(int firewall, const struct firewall_config *rules)
 {
 	if (!has_netfilter)
 		skip();
@@ -76,7 +76,7 @@ static void ports_are_translated(void **state)
 		 .last = 22,
 		 .guest_first = 22},
 	};
-	struct firewall_rules rules = usual();
+	struct firewall_config rules = usual();
 	autoclose int firewall = firewall_open();
 	autofree char *text = NULL;
 
@@ -90,7 +90,7 @@ static void ports_are_translated(void **state)
 
 static void what_is_not_asked_for_costs_no_chain(void **state)
 {
-	struct firewall_rules rules = usual();
+	struct firewall_config rules = usual();
 	autoclose int firewall = firewall_open();
 	autofree char *before = NULL, *after = NULL, *netdev = NULL;
 
@@ -122,7 +122,7 @@ static void what_confines_outlives_its_owner(void **state)
 		/* A kernel that says it is 2.6 is not asked for what is newer. */
 		{PER_LINUX | UNAME26, "table netdev redd-m/kept\n"},
 	};
-	struct firewall_rules rules = usual();
+	struct firewall_config rules = usual();
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int firewall = firewall_open();
@@ -146,7 +146,7 @@ static void what_confines_outlives_its_owner(void **state)
 
 static void a_second_owner_is_refused(void **state)
 {
-	struct firewall_rules rules = usual();
+	struct firewall_config rules = usual();
 	autoclose int first = firewall_open(), second = firewall_open();
 
 	set(first, &rules);
@@ -173,7 +173,7 @@ static void the_link_is_checked(void **state)
 		"ip saddr != 192.0.2.2 drop",
 		"ip6 saddr != fe80::/10 ip6 saddr != fd00::/64 ip6 saddr != :: drop",
 	};
-	struct firewall_rules rules = usual();
+	struct firewall_config rules = usual();
 	autoclose int firewall = firewall_open();
 	autofree char *text = NULL;
 	const char *at;
@@ -188,6 +188,116 @@ static void the_link_is_checked(void **state)
 	}
 }
 
+static char *printed(const struct firewall_config *config)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	assert_int_equal(firewall_print(config, out), 0);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static size_t count_lines(const char *text, const char *begin)
+{
+	size_t count = 0;
+
+	for (const char *line = text; line && *line; line = strchr(line, '\n') + 1)
+		count += strncmp(line, begin, strlen(begin)) == 0;
+	return count;
+}
+
+/* What is printed is what is set: as many rules in each chain as the kernel has. */
+static void all_rules_are_printed(void **state)
+{
+	struct net_port ports[] = {
+		{.protocol = IPPROTO_TCP, .first = 8080, .last = 8080, .guest_first = 80},
+		{.protocol = IPPROTO_UDP, .first = 1, .last = 2, .guest_first = 11},
+	};
+	struct firewall_config config = usual();
+	autoclose int firewall = firewall_open();
+	autofree char *text = NULL, *inet = NULL, *netdev = NULL;
+
+	config.ports = ports;
+	config.port_count = ARRAY_SIZE(ports);
+	text = printed(&config);
+	assert_line(text, "  inet prerouting: meta nfproto ipv4 meta l4proto tcp th dport 8080 fib "
+			  "daddr type local dnat to 192.0.2.2:80\n");
+	assert_line(text,
+		    "  inet output: meta nfproto ipv6 meta l4proto udp th dport 1-2 ip6 daddr "
+		    "!= ::1 ip6 daddr != fe80::/10 fib daddr type local dnat to "
+		    "[fd00::2]:11-12\n");
+	assert_line(text, "  netdev ingress: ether saddr != 02:00:00:00:00:02 drop\n");
+	set(firewall, &config);
+	inet = netfilter_nft("-a list table inet redd-m | grep -c 'handle.*' ");
+	netdev = netfilter_nft("list table netdev redd-m | grep -cE '(drop|accept)$'");
+	assert_int_equal(count_lines(text, "  netdev "), strtoul(netdev, NULL, 10));
+	/* The table and its three chains have handles, too. */
+	assert_int_equal(count_lines(text, "  inet ") + 4, strtoul(inet, NULL, 10));
+}
+
+/* Nobody looks for a port in vain. */
+static void a_port_without_a_rule_is_printed(void **state)
+{
+	struct net_port ports[] = {
+		{.protocol = IPPROTO_TCP,
+		 .bind = address("::1"),
+		 .first = 8080,
+		 .last = 8080,
+		 .guest_first = 80},
+	};
+	struct firewall_config config = {.ports = ports, .port_count = 1};
+	autofree char *unknown = printed(&config), *known = NULL;
+
+	assert_string_equal(unknown, "  port tcp:[::1]:8080:80: forwarded when the machine's "
+				     "address is known\n");
+	config.target6 = address("fd00::2");
+	config.target4 = address("192.0.2.2");
+	known = printed(&config);
+	assert_line(known, "  port tcp:[::1]:8080:80: by the supervisor's proxy\n");
+}
+
+/* Rules in others' chains are part of the same value. */
+static void accepts_are_printed(void **state)
+{
+	struct firewall_config config = {
+		.route_link = "vz-lab",
+		.accept_in = FIREWALL_OTHERS_FORWARD4 | FIREWALL_OTHERS_DOCKER6,
+	};
+	autofree char *text = printed(&config);
+
+	assert_string_equal(
+		text, "  iptables FORWARD: oifname \"vz-lab\" ct state established,related,dnat "
+		      "accept\n"
+		      "  iptables FORWARD: iifname \"vz-lab\" accept\n"
+		      "  ip6tables DOCKER-USER: oifname \"vz-lab\" ct state "
+		      "established,related,dnat accept\n"
+		      "  ip6tables DOCKER-USER: iifname \"vz-lab\" accept\n");
+}
+
+/* One transaction: a chain of others that is gone keeps the machine's own tables away, too. */
+static void accepts_are_set_with_the_rest_or_not_at_all(void **state)
+{
+	struct firewall_config config = usual();
+	autoclose int firewall = firewall_open();
+	autofree char *tables = NULL, *filter = NULL;
+
+	config.route_link = "lo";
+	config.accept_in = FIREWALL_OTHERS_FORWARD4;
+	if (!has_netfilter)
+		skip();
+	assert_int_not_equal(firewall_set(firewall, &config), 0);
+	tables = netfilter_nft("list tables inet");
+	assert_string_equal(tables, "");
+	netfilter_load("table ip filter {\nchain FORWARD {\n}\n}");
+	assert_int_equal(firewall_set(firewall, &config), 0);
+	filter = netfilter_nft("list table ip filter");
+	assert_line(filter, "iifname \"lo\" counter packets 0 bytes 0 accept comment \"redd:m\"");
+	netfilter_load("");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +306,10 @@ int main(void)
 		cmocka_unit_test(what_confines_outlives_its_owner),
 		cmocka_unit_test(a_second_owner_is_refused),
 		cmocka_unit_test(the_link_is_checked),
+		cmocka_unit_test(all_rules_are_printed),
+		cmocka_unit_test(a_port_without_a_rule_is_printed),
+		cmocka_unit_test(accepts_are_printed),
+		cmocka_unit_test(accepts_are_set_with_the_rest_or_not_at_all),
 	};
 
 	has_netfilter = netfilter_enter();

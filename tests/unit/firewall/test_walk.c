@@ -3,6 +3,7 @@
 #include "fake_netlink.h"
 #include "firewall/firewall.h"
 #include "firewall/ruleset.h"
+#include "firewall/walk.h"
 #include "kernel/nft.h"
 #include "netfilter.h"
 
@@ -74,20 +75,28 @@ static const struct {
 	{"chain c of table ip6 f (policy drop)", "table ip6 f {\nchain c {\n" BASE "drop;\n}\n}\n"},
 };
 
+/* 1: something drops. */
+static int look(bool has_ports, struct firewall_others *ret)
+{
+	int r = firewall_look_at_others(NULL, "ve-m", has_ports, ret);
+
+	return r < 0 ? r : ret->what != NULL;
+}
+
 static void what_drops_is_named_and_nothing_else(void **state)
 {
 	if (!has_netfilter)
 		skip();
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct firewall_blocker blocker = {};
+		struct firewall_others blocker = {};
 		int r;
 
 		netfilter_load(rows[i].rules);
-		r = firewall_find_blocker("ve-m", true, &blocker);
+		r = look(true, &blocker);
 		if (r != (rows[i].what != NULL) || !streq_null(blocker.what, rows[i].what))
 			fail_msg("row %zu: %d, \"%s\" for:\n%s", i, r, blocker.what ?: "",
 				 rows[i].rules);
-		firewall_blocker_done(&blocker);
+		firewall_others_done(&blocker);
 	}
 }
 
@@ -95,15 +104,15 @@ static void what_drops_is_named_and_nothing_else(void **state)
  */
 static void ports_are_asked_for_where_there_are_any(void **state)
 {
-	struct firewall_blocker blocker = {};
+	struct firewall_others blocker = {};
 
 	if (!has_netfilter)
 		skip();
 	netfilter_load(
 		CHAIN("drop", "ct state established,related accept\niifname \"ve-*\" accept"));
-	assert_int_equal(firewall_find_blocker("ve-m", false, &blocker), 0);
-	assert_int_equal(firewall_find_blocker("ve-m", true, &blocker), 1);
-	firewall_blocker_done(&blocker);
+	assert_int_equal(look(false, &blocker), 0);
+	assert_int_equal(look(true, &blocker), 1);
+	firewall_others_done(&blocker);
 }
 
 static void the_command_mends_it(void **state)
@@ -111,15 +120,15 @@ static void the_command_mends_it(void **state)
 	if (!has_netfilter)
 		skip();
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct firewall_blocker blocker = {};
+		struct firewall_others blocker = {};
 
 		netfilter_load(rows[i].rules);
 		if (!rows[i].what)
 			continue;
-		assert_int_equal(firewall_find_blocker("ve-m", true, &blocker), 1);
+		assert_int_equal(look(true, &blocker), 1);
 		assert_int_equal(system(blocker.mend), 0);
-		firewall_blocker_done(&blocker);
-		assert_int_equal(firewall_find_blocker("ve-m", true, &blocker), 0);
+		firewall_others_done(&blocker);
+		assert_int_equal(look(true, &blocker), 0);
 	}
 }
 
@@ -139,14 +148,14 @@ static void a_loop_of_rules_ends(void **state)
 	netfilter_load(text);
 	free(text);
 	{
-		struct firewall_blocker blocker = {};
+		struct firewall_others blocker = {};
 
-		assert_in_range(firewall_find_blocker("ve-m", true, &blocker), 0, 1);
-		firewall_blocker_done(&blocker);
+		assert_in_range(look(true, &blocker), 0, 1);
+		firewall_others_done(&blocker);
 	}
 }
 
-/* Half a ruleset would call blocked what is not, or the other way round. */
+/* Half a chain would call blocked what is not, or the other way round. */
 static void rules_that_changed_meanwhile_are_read_again(void **state)
 {
 	autoruleset struct firewall_ruleset ruleset = {};
@@ -159,10 +168,38 @@ static void rules_that_changed_meanwhile_are_read_again(void **state)
 	assert_int_equal(firewall_ruleset_load(ends[0], &ruleset), 0);
 	assert_int_equal(ruleset.chain_count, 1);
 	assert_int_equal(fake_netlink_questions(ends[1]), 3);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWRULE, NLM_F_DUMP_INTR, 0);
+	fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWRULE, 0, 0);
+	assert_int_equal(firewall_ruleset_load_rules(&ruleset, &ruleset.chains[0]), 0);
+	assert_int_equal(ruleset.chains[0].rule_count, 1);
+	assert_int_equal(fake_netlink_questions(ends[1]), 2);
+	/* Once is enough. */
+	assert_int_equal(firewall_ruleset_load_rules(&ruleset, &ruleset.chains[0]), 0);
+	assert_int_equal(fake_netlink_questions(ends[1]), 0);
+	firewall_ruleset_done(&ruleset);
 	for (int i = 0; i < 100; i++)
 		fake_netlink_dump(ends[1], 10 << 8 | NFT_MSG_NEWCHAIN, NLM_F_DUMP_INTR, 0);
 	assert_int_equal(firewall_ruleset_load(ends[0], &ruleset), -EINTR);
 	fake_netlink_close(ends);
+}
+
+/* A start reads those chains alone that the machine's packets reach. */
+static void chains_that_are_not_reached_are_not_read(void **state)
+{
+	autoruleset struct firewall_ruleset ruleset = {};
+	autoclose int socket = nft_open();
+	struct others_chain *base;
+
+	if (!has_netfilter)
+		skip();
+	netfilter_load("table inet f {\nchain far {\ndrop\n}\nchain near {\n}\nchain c {\n" BASE
+		       "accept;\njump near\niifname \"eth1\" tcp dport 1 jump far\n}\n}\n");
+	assert_int_equal(firewall_ruleset_load(socket, &ruleset), 0);
+	base = firewall_ruleset_find(&ruleset, NFPROTO_INET, "f", "c");
+	assert_int_equal(firewall_walk(&ruleset, base, "ve-m", FIREWALL_CALL, NFPROTO_IPV4),
+			 FIREWALL_PASSES);
+	assert_true(firewall_ruleset_find(&ruleset, NFPROTO_INET, "f", "near")->is_loaded);
+	assert_false(firewall_ruleset_find(&ruleset, NFPROTO_INET, "f", "far")->is_loaded);
 }
 
 int main(void)
@@ -173,6 +210,7 @@ int main(void)
 		cmocka_unit_test(the_command_mends_it),
 		cmocka_unit_test(a_loop_of_rules_ends),
 		cmocka_unit_test(rules_that_changed_meanwhile_are_read_again),
+		cmocka_unit_test(chains_that_are_not_reached_are_not_read),
 	};
 
 	has_netfilter = netfilter_enter();

@@ -138,11 +138,11 @@ static void the_filter_checks_what_is_known(void **state)
 	struct net_prefix prefixes[2] = {{address("192.0.2.9"), 24}, {address("192.0.2.10"), 24}};
 	struct spec spec = {
 		.machine = (char *)"m", .veth = true, .check_source = true, .addresses = prefixes};
-	struct host host = {.spec = &spec, .facts.network = leased()};
-	struct firewall_rules rules;
+	struct host_network network = leased();
+	struct firewall_config rules;
 
-	strcpy(host.facts.network.link, "ve-m");
-	host_firewall_rules(&host, &rules);
+	strcpy(network.link, "ve-m");
+	host_firewall_config(&spec, &network, &rules);
 	assert_string_equal(rules.link, "ve-m");
 	assert_true(rules.serves);
 	assert_address(&rules.guest4, "10.1.2.18");
@@ -152,19 +152,19 @@ static void the_filter_checks_what_is_known(void **state)
 
 	/* On a bridge others would come to the host's 127.0.0.1 by what that takes. */
 	assert_true(rules.translates_loopback);
-	strcpy(host.facts.network.bridge, "br0");
-	host_firewall_rules(&host, &rules);
+	strcpy(network.bridge, "br0");
+	host_firewall_config(&spec, &network, &rules);
 	assert_false(rules.translates_loopback);
 
 	/* Two of a family can't be told by one. */
 	spec.address_count = 2;
-	host_firewall_rules(&host, &rules);
+	host_firewall_config(&spec, &network, &rules);
 	assert_address(&rules.guest4, NULL);
 	assert_address(&rules.guest6, "fd00::2");
 
 	/* What others give is not known. */
-	host.facts.network.server = HOST_NETWORK_NETWORKD;
-	host_firewall_rules(&host, &rules);
+	network.server = HOST_NETWORK_NETWORKD;
+	host_firewall_config(&spec, &network, &rules);
 	assert_false(rules.serves);
 	assert_address(&rules.guest6, NULL);
 }

@@ -13,22 +13,7 @@
 struct scene {
 	struct world *world;
 	struct ports *ports;
-	int rules_error;
-	unsigned rules_calls;
-	size_t last_count;
-	struct net_address last4;
 };
-
-static int set_rules(void *userdata, const struct net_port *ports, size_t count,
-		     const struct net_address *target4, const struct net_address *target6)
-{
-	struct scene *s = userdata;
-
-	s->rules_calls++;
-	s->last_count = count;
-	s->last4 = *target4;
-	return s->rules_error;
-}
 
 static int setup(void **state)
 {
@@ -37,7 +22,7 @@ static int setup(void **state)
 
 	assert_int_equal(world_setup(&world), 0);
 	s->world = world;
-	assert_int_equal(ports_new(s->world->loop, "web", set_rules, s, &s->ports), 0);
+	assert_int_equal(ports_new(s->world->loop, "web", &s->ports), 0);
 	*state = s;
 	return capture_setup(NULL);
 }
@@ -129,7 +114,6 @@ static void test_bind_and_free(void **state)
 	(void)close(bound_socket(SOCK_STREAM, "127.0.0.1", 8080));
 	(void)ports_get(s->ports, &count);
 	assert_int_equal(count, 1);
-	assert_int_equal(s->rules_calls, 0);
 }
 
 static void test_taken_says_by_whom(void **state)
@@ -182,7 +166,7 @@ static void test_two_machines_share_no_port(void **state)
 	struct scene *s = *state;
 	struct ports *other;
 
-	assert_int_equal(ports_new(s->world->loop, "other", set_rules, s, &other), 0);
+	assert_int_equal(ports_new(s->world->loop, "other", &other), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
 		autocall(ports_failure_done) struct ports_failure all = {}, one = {};
 		struct net_port everywhere = port(protocols[i], 8080, 8080, NULL);
@@ -259,7 +243,7 @@ static void test_many_descriptors(void **state)
 	limit = (struct rlimit){.rlim_cur = 64, .rlim_max = old.rlim_max};
 	ports_free(s->ports);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	assert_int_equal(ports_new(s->world->loop, "web", set_rules, s, &s->ports), 0);
+	assert_int_equal(ports_new(s->world->loop, "web", &s->ports), 0);
 	assert_int_equal(add(s, port(IPPROTO_TCP, 9000, 9000 + PORTS_RANGE_MAX - 1, NULL)), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	/* PID 1 inherits it, and there is still room below. */
@@ -269,7 +253,7 @@ static void test_many_descriptors(void **state)
 	(void)close(low);
 	ports_free(s->ports);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-	assert_int_equal(ports_new(s->world->loop, "web", set_rules, s, &s->ports), 0);
+	assert_int_equal(ports_new(s->world->loop, "web", &s->ports), 0);
 }
 
 static void test_address_of_others(void **state)
@@ -281,49 +265,32 @@ static void test_address_of_others(void **state)
 					     "host has no address 192.0.2.1\n");
 }
 
-static void test_rules_follow(void **state)
-{
-	struct scene *s = *state;
-	struct net_address target = address_of("127.0.0.2");
-	struct net_port tcp = port(IPPROTO_TCP, 8080, 8080, NULL);
-
-	assert_int_equal(add(s, tcp), 0);
-	assert_int_equal(s->rules_calls, 0);
-	ports_set_target(s->ports, &target, NULL);
-	assert_int_equal(s->rules_calls, 1);
-	assert_int_equal(s->last_count, 1);
-	assert_true(net_address_equal(&s->last4, &target));
-	assert_int_equal(add(s, port(IPPROTO_UDP, 8080, 8080, NULL)), 0);
-	assert_int_equal(s->last_count, 2);
-	assert_int_equal(removed(s, tcp), 0);
-	assert_int_equal(s->last_count, 1);
-	ports_set_target(s->ports, NULL, NULL);
-	assert_int_equal(s->rules_calls, 4);
-	assert_int_equal(s->last4.family, 0);
-	assert_string_equal(captured_text(), "");
-}
-
 /* Without a packet filter: one warning, and what can't be proxied is refused. */
 static void test_without_filter(void **state)
 {
 	struct scene *s = *state;
-	struct net_address target = address_of("127.0.0.2");
+	autocall(ports_failure_done) struct ports_failure failure = {};
+	struct net_port sctp = port(IPPROTO_SCTP, 36413, 36413, NULL);
 	size_t count;
 
-	s->rules_error = -EOPNOTSUPP;
+	ports_warn_unfiltered(s->ports, -EOPNOTSUPP);
+	assert_string_equal(captured_text(), "");
 	assert_int_equal(add(s, port(IPPROTO_TCP, 8080, 8080, NULL)), 0);
 	assert_int_equal(add(s, port(IPPROTO_SCTP, 36412, 36412, NULL)), 0);
-	ports_set_target(s->ports, &target, NULL);
+	ports_warn_unfiltered(s->ports, -EOPNOTSUPP);
 	assert_string_equal(
 		captured_text(),
 		"warning: machine web: the kernel's packet filter does not forward its ports, the "
 		"supervisor passes them on instead: Operation not supported\n"
 		"warning: machine web: 36412/sctp is not forwarded: SCTP and ranges of more than "
 		"256 ports need the packet filter\n");
-	ports_set_target(s->ports, NULL, NULL);
 	assert_int_equal(add(s, port(IPPROTO_TCP, 8081, 8081, NULL)), 0);
+	ports_warn_unfiltered(s->ports, -EOPNOTSUPP);
 	assert_string_equal(captured_text(), "");
-	assert_int_equal(add(s, port(IPPROTO_SCTP, 36413, 36413, NULL)), -EOPNOTSUPP);
+	assert_int_equal(add(s, sctp), 0);
+	assert_true(ports_needs_filter(&sctp));
+	assert_int_equal(ports_refuse_last(s->ports, -EOPNOTSUPP, &failure), -EOPNOTSUPP);
+	assert_string_equal(failure.text, "36413/sctp can't be had: Operation not supported");
 	(void)ports_get(s->ports, &count);
 	assert_int_equal(count, 3);
 }
@@ -382,7 +349,6 @@ int main(void)
 		ports_test(test_large_range),
 		ports_test(test_many_descriptors),
 		ports_test(test_address_of_others),
-		ports_test(test_rules_follow),
 		ports_test(test_without_filter),
 		ports_test(test_numbers_inside),
 		ports_test(test_owner_of_the_kernel),

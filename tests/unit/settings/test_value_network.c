@@ -2,6 +2,7 @@
 /* The forms of interfaces, zones and ports, each with what is almost one. */
 #include "check.h"
 #include "lib/str.h"
+#include "net/port.h"
 #include "settings/value.h"
 
 static void test_ports(void **state)
@@ -66,7 +67,7 @@ static void test_ports(void **state)
 		char text[NET_ADDRESS_TEXT];
 		autofree char *described = NULL;
 
-		assert_int_equal(value_parse_port(rows[i].text, &port), 0);
+		assert_int_equal(net_port_parse(rows[i].text, &port), 0);
 		described = str_printf("%d %s %u-%u:%u", port.protocol,
 				       net_address_format(&port.bind, text), port.first, port.last,
 				       port.guest_first);
