@@ -14,9 +14,9 @@
 
 #include "lib/cleanup.h"
 #include "lib/str.h"
+#include "transfer/import/accounts.h"
 #include "transfer/import/entry.h"
-#include "transfer/import/meta.h"
-#include "transfer/import/names.h"
+#include "transfer/import/metadata.h"
 #include "transfer/import/tar_read.h"
 
 /* Of a header, see tar(5). */
@@ -30,12 +30,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* In place of transfer/import/decode.c, whose threads would be most of the time of a run. */
-struct decode {
+struct decoder {
 	const uint8_t *data;
 	size_t size;
 };
 
-ssize_t decode_next(struct decode *d, const void **ret)
+ssize_t decoder_next(struct decoder *d, const void **ret)
 {
 	ssize_t size = (ssize_t)d->size;
 
@@ -44,7 +44,7 @@ ssize_t decode_next(struct decode *d, const void **ret)
 	return size;
 }
 
-const char *decode_format_name(const struct decode *d)
+const char *decoder_format_name(const struct decoder *d)
 {
 	return "";
 }
@@ -87,22 +87,22 @@ static void check_acl(struct archive_entry *entry, bool defaults)
 
 static void check_entry(struct archive_entry *entry, struct transfer_stats *stats)
 {
-	static const struct names_pair nobody;
-	struct meta meta = {};
+	static const struct accounts nobody;
+	struct metadata meta = {};
 
 	check_name(archive_entry_pathname(entry));
 	check_name(archive_entry_hardlink(entry));
 	check_acl(entry, false);
 	check_acl(entry, true);
-	if (meta_read(entry, stats, &meta) < 0)
+	if (metadata_read(entry, stats, &meta) < 0)
 		return;
 	if ((meta.mode & ~(mode_t)07777) || meta.uid == (uid_t)-1 || meta.gid == (gid_t)-1)
 		abort();
-	if (meta_has_names(&meta))
-		(void)meta_resolve(&meta, &nobody, "entry", stats);
+	if (metadata_has_names(&meta))
+		(void)metadata_resolve(&meta, &nobody, "entry", stats);
 	for (size_t i = 0; i < meta.xattr_count; i++)
 		check_xattr(&meta.xattrs[i]);
-	meta_done(&meta);
+	metadata_done(&meta);
 }
 
 static int check_blocks(struct tar_read *tar)
@@ -141,7 +141,7 @@ static void repair_checksums(uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	autofree uint8_t *copy = malloc(size ? size : 1);
-	struct decode decode = {copy, size};
+	struct decoder decode = {copy, size};
 	struct transfer_stats stats = {};
 	struct failure failure = {};
 	struct tar_read *tar = NULL;

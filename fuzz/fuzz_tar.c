@@ -38,19 +38,19 @@ static void unpack_bytes(const uint8_t *data, size_t size, int root_fd)
 {
 	const struct unpack_options options = {
 		.root_fd = root_fd,
-		.room = {.bytes_max = UNPACKED_MAX, .inodes_max = UNPACKED_INODES_MAX}};
+		.quota = {.bytes_max = UNPACKED_MAX, .inodes_max = UNPACKED_INODES_MAX}};
 	struct transfer_stats stats = {};
 	struct failure failure = {};
 	autoclose int fd = memory_file(data, size);
-	struct decode *decode = NULL;
+	struct decoder *decode = NULL;
 	struct source source;
 	int r = -1;
 
 	if (source_open(&source, fd, NULL) < 0)
 		return;
-	if (decode_start(&source, &failure, &decode) == 0)
+	if (decoder_start(&source, &failure, &decode) == 0)
 		r = unpack_tree(decode, &options, &stats, &failure);
-	decode_free(decode);
+	decoder_free(decode);
 	source_done(&source);
 	if (r < 0 && failure.error >= 0)
 		abort(); /* failed without a word */

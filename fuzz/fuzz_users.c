@@ -16,7 +16,7 @@
 #include "lib/str.h"
 #include "lib/userdb.h"
 #include "scratch.h"
-#include "transfer/import/names.h"
+#include "transfer/import/accounts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -70,17 +70,17 @@ static void check_user(const char *who)
 
 static void check_names(const char *who)
 {
-	struct names_pair names;
+	struct accounts names;
 	uint32_t id;
 
-	if (names_read(scratch, &names) < 0)
+	if (accounts_read(scratch, &names) < 0)
 		return;
-	(void)names_find(&names.users, who, &id);
-	(void)names_find(&names.groups, who, &id);
+	(void)account_find(&names.users, who, &id);
+	(void)account_find(&names.groups, who, &id);
 	for (size_t i = 0; i < names.users.count; i++)
-		if (names_find(&names.users, names.users.rows[i].name, &id) < 0)
+		if (account_find(&names.users, names.users.rows[i].name, &id) < 0)
 			abort();
-	names_done(&names);
+	accounts_done(&names);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "host/host.h"
-#include "image/way.h"
+#include "image/exposure.h"
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "lib/str.h"
@@ -207,7 +207,7 @@ static int image_prepare(struct host *host)
 	 * directory that is no system is none of ours to speak about.
 	 */
 	if (r == 0 && !host->only_looks && !host->spec->read_only && !host->spec->ephemeral)
-		image_close_way(host->spec->directory);
+		image_protect_tree(host->spec->directory);
 	return r;
 }
 

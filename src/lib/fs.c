@@ -14,7 +14,7 @@
 #include "kernel/sys.h"
 #include "lib/cleanup.h"
 #include "lib/path.h"
-#include "lib/tree.h"
+#include "lib/tree_walk.h"
 
 /* The bytes of one block of st_blocks, whatever the file system's own block size (stat(2)). */
 #define STAT_BLOCK_SIZE 512

@@ -19,7 +19,7 @@
 #include "lib/path.h"
 #include "lib/str.h"
 #include "lib/time.h"
-#include "lib/tree.h"
+#include "lib/tree_walk.h"
 
 /* How often a directory that fills up again during the removal is emptied anew. */
 #define REFILL_RETRIES 64

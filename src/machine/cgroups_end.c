@@ -17,7 +17,7 @@
 #include "lib/path.h"
 #include "lib/str.h"
 #include "lib/time.h"
-#include "lib/tree.h"
+#include "lib/tree_walk.h"
 #include "machine/cgroups.h"
 
 /* Descriptors of processes held at once: half of what a process may usually have open. */

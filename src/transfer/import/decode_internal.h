@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Between decode.c and one file for each compression: a pump reads the source to its end and puts
- * what it decompressed into the queue, in order. It runs in a thread of the worker. It words its
- * failure and returns it; -ECANCELED needs no words.
+ * Between decode.c and the formats. A decoder reads the source to its end and puts what it
+ * decompressed into the queue, in order. It runs in a thread of the worker. It words its failure
+ * and returns it; -ECANCELED needs no words.
  */
 #pragma once
 
@@ -14,31 +14,51 @@
 #include "transfer/import/source.h"
 #include "transfer/queue.h"
 
-struct pump {
+struct decode_stream {
 	struct source *source;
 	struct queue *queue;
 	struct failure *failure;
-	struct chunk *chunk; /* the one being filled, see pump_space() */
+	struct chunk *chunk; /* the one being filled, see decode_room() */
 	size_t used;
 	size_t cpus;
 	size_t budget; /* of the queue, in bytes */
 };
 
-int pump_plain(struct pump *p);
-int pump_gzip(struct pump *p);
-int pump_bzip2(struct pump *p);
-int pump_zstd(struct pump *p);
-int pump_xz(struct pump *p);
+int decode_plain(struct decode_stream *s);
+int decode_gzip(struct decode_stream *s);
+int decode_bzip2(struct decode_stream *s);
+int decode_zstd(struct decode_stream *s);
+int decode_xz(struct decode_stream *s);
 
-/* Room for output: bytes (never 0), or -errno. */
-ssize_t pump_space(struct pump *p, uint8_t **ret);
-/* `size` bytes of the room were filled. */
-void pump_commit(struct pump *p, size_t size);
-/* Hands out what was filled since; needed before a piece is added to the queue by other means. */
-void pump_flush(struct pump *p);
+/* What is left to read, and the space that is left for output. */
+struct decode_step {
+	const uint8_t *in;
+	size_t in_size;
+	uint8_t *out;
+	size_t out_size;
+};
+
+/* A format whose files are members, one after another. */
+struct member_format {
+	const char *name;
+	uint8_t magic[3]; /* each member starts with it */
+	size_t magic_size;
+	int (*begin)(void *state); /* 0 or -ENOMEM */
+	/* Decodes some, and moves `step` past it: 1 at the member's end, 0, or -errno, worded. */
+	int (*step)(struct decode_stream *s, void *state, struct decode_step *step);
+	void (*end)(void *state);
+};
+int decode_members(struct decode_stream *s, const struct member_format *format, void *state);
+
+/* Space for output: its size (never 0), or -errno. */
+ssize_t decode_room(struct decode_stream *s, uint8_t **ret);
+/* `size` bytes of that space were filled. */
+void decode_commit(struct decode_stream *s, size_t size);
+/* Publishes what was filled so far. Call it before you add a chunk to the queue yourself. */
+void decode_flush(struct decode_stream *s);
 
 /* Input, with the failure worded: bytes, 0 at the end, or -errno. */
-ssize_t pump_input(struct pump *p, const uint8_t **ret);
-int pump_truncated(struct pump *p, const char *format);
-int pump_corrupt(struct pump *p, const char *format, const char *detail);
-int pump_oom(struct pump *p);
+ssize_t decode_input(struct decode_stream *s, const uint8_t **ret);
+int decode_truncated(struct decode_stream *s, const char *format);
+int decode_corrupt(struct decode_stream *s, const char *format, const char *detail);
+int decode_oom(struct decode_stream *s);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The xz pump: reads the container (The .xz File Format 1.1.0) itself and gives each block to a
- * thread where the block's sizes are known: from its header (pixz -t, xz -T0; also from a pipe), or
- * from the index at the end of a file. Other blocks are decoded here, serially. Index and footer
- * are checked as the format asks, and streams and padding may follow one another.
+ * Decodes xz. Reads the container itself (The .xz File Format 1.1.0), and gives a block to another
+ * thread if the sizes of the block are known: from its header (pixz -t and xz -T0 write them), or
+ * from the index at the end of a regular file. Other blocks are decoded here, one by one. Index and
+ * footer are checked as the format demands; several streams and padding may follow one another.
  *
  * Memory: a block is decoded in parallel when its data, compressed and not, and its dictionary take
  * no more than half the queue's budget, and all dictionaries no more than XZ_JOBS_MEMORY_MAX. Runs
- * in the worker.
+ * in a thread of the worker.
  */
 #include <errno.h>
 #include <lzma.h>
@@ -23,11 +23,11 @@
 #include "transfer/import/decode_xz_jobs.h"
 
 struct xz {
-	struct pump *pump;
+	struct decode_stream *stream;
 	struct xz_jobs *jobs; /* NULL until the first block that can use it */
 	lzma_stream_flags flags;
-	lzma_index_hash *hash; /* of the stream at hand */
-	lzma_index *index;     /* of the whole file; NULL when not wanted or not there */
+	lzma_index_hash *hash; /* of the current stream */
+	lzma_index *index;     /* of the whole file; NULL if not needed or not found */
 	lzma_index_iter iter;
 	bool index_tried;
 	uint64_t blocks; /* block headers read so far */
@@ -36,12 +36,12 @@ struct xz {
 
 static int xz_read(struct xz *x, void *data, size_t size)
 {
-	int r = source_read_exactly(x->pump->source, data, size);
+	int r = source_read_exactly(x->stream->source, data, size);
 
 	if (r == -ENODATA)
-		return pump_truncated(x->pump, "xz");
+		return decode_truncated(x->stream, "xz");
 	if (r < 0)
-		return failure_errno(x->pump->failure, r, "read the archive");
+		return failure_errno(x->stream->failure, r, "read the archive");
 	return 0;
 }
 
@@ -56,10 +56,10 @@ static int64_t xz_pread(void *userdata, void *data, size_t size, uint64_t offset
 	return n < 0 ? -errno : n;
 }
 
-/* Sizes of the block at hand from the index; leaves them unknown where there is none. */
+/* Takes the sizes of the current block from the index, if there is one. */
 static void xz_sizes_from_index(struct xz *x, lzma_block *block)
 {
-	struct source *s = x->pump->source;
+	struct source *s = x->stream->source;
 
 	if (!x->index_tried) {
 		x->index_tried = true;
@@ -85,13 +85,13 @@ static bool xz_sizes_known(const lzma_block *block)
 }
 
 /*
- * Bytes in flight for a parallel decoding of the block besides its output; 0 when it takes too
- * much. The decoder's own memory is the thread's, not the block's: it doesn't wait for the
- * unpacker.
+ * How many bytes of input a parallel decoding of the block keeps in memory; 0 if the block takes
+ * too much memory for that. The decoder is not counted: it belongs to the thread, and is not held
+ * until the unpacker has read the block.
  */
 static size_t xz_job_extra(const struct xz *x, const lzma_block *block, uint64_t decoder_memory)
 {
-	uint64_t limit = x->pump->budget / 2;
+	uint64_t limit = x->stream->budget / 2;
 	uint64_t in = lzma_block_total_size(block);
 
 	if (!xz_sizes_known(block) || in == 0 || in > limit || block->uncompressed_size > limit ||
@@ -104,27 +104,27 @@ static size_t xz_job_extra(const struct xz *x, const lzma_block *block, uint64_t
 
 static int xz_block_parallel(struct xz *x, const lzma_block *block, size_t extra, uint64_t memory)
 {
-	struct pump *p = x->pump;
+	struct decode_stream *s = x->stream;
 	size_t in_size = (size_t)lzma_block_total_size(block) - block->header_size;
 	struct xz_job *job;
 	int r;
 
 	if (!x->jobs) {
-		r = xz_jobs_start(p, memory, &x->jobs);
+		r = xz_jobs_start(s, memory, &x->jobs);
 		if (r < 0)
 			return r;
 	}
-	pump_flush(p);
+	decode_flush(s);
 	job = xz_job_new(in_size);
 	if (!job)
-		return pump_oom(p);
+		return decode_oom(s);
 	job->block = *block;
 	job->out_size = (size_t)block->uncompressed_size;
 	r = xz_read(x, job->in, in_size);
 	if (r == 0) {
-		r = queue_add(p->queue, (size_t)block->uncompressed_size, extra, &job->chunk);
+		r = queue_add(s->queue, (size_t)block->uncompressed_size, extra, &job->chunk);
 		if (r == -ENOMEM)
-			r = pump_oom(p);
+			r = decode_oom(s);
 	}
 	if (r < 0) {
 		xz_job_free(job);
@@ -141,18 +141,18 @@ static void lzma_end_cleanup(lzma_stream *strm)
 	lzma_end(strm);
 }
 
-/* Decodes a block whose size is not known ahead, or is too large to be held in memory. */
+/* Decodes a block whose size is not known in advance, or that is too large to be held in memory. */
 static int xz_block_serial(struct xz *x, lzma_block *block)
 {
 	autocall(lzma_end_cleanup) lzma_stream strm = LZMA_STREAM_INIT;
-	struct pump *p = x->pump;
+	struct decode_stream *s = x->stream;
 	lzma_ret r = lzma_block_decoder(&strm, block);
 
 	while (r == LZMA_OK) {
 		const uint8_t *data;
 		uint8_t *room;
-		ssize_t n = pump_input(p, &data);
-		ssize_t size = n < 0 ? n : pump_space(p, &room);
+		ssize_t n = decode_input(s, &data);
+		ssize_t size = n < 0 ? n : decode_room(s, &room);
 
 		if (size < 0)
 			return (int)size;
@@ -161,10 +161,10 @@ static int xz_block_serial(struct xz *x, lzma_block *block)
 		strm.next_out = room;
 		strm.avail_out = (size_t)size;
 		r = lzma_code(&strm, n == 0 ? LZMA_FINISH : LZMA_RUN);
-		source_consume(p->source, (size_t)n - strm.avail_in);
-		pump_commit(p, (size_t)size - strm.avail_out);
+		source_consume(s->source, (size_t)n - strm.avail_in);
+		decode_commit(s, (size_t)size - strm.avail_out);
 	}
-	return r == LZMA_STREAM_END ? 0 : xz_failed(p, r);
+	return r == LZMA_STREAM_END ? 0 : xz_failed(s, r);
 }
 
 static int xz_block_read_header(struct xz *x, uint8_t first, lzma_block *block)
@@ -181,7 +181,7 @@ static int xz_block_read_header(struct xz *x, uint8_t first, lzma_block *block)
 		return r;
 	lr = lzma_block_header_decode(block, NULL, header);
 	if (lr != LZMA_OK)
-		return xz_failed(x->pump, lr);
+		return xz_failed(x->stream, lr);
 	x->blocks++;
 	if (!xz_sizes_known(block))
 		xz_sizes_from_index(x, block);
@@ -196,9 +196,9 @@ static int xz_block_decode(struct xz *x, lzma_block *block)
 	int r;
 
 	if (memory == UINT64_MAX)
-		return xz_failed(x->pump, LZMA_OPTIONS_ERROR);
+		return xz_failed(x->stream, LZMA_OPTIONS_ERROR);
 	if (memory > XZ_DECODER_MEMORY_MAX)
-		return failure_set(x->pump->failure, -EFBIG,
+		return failure_set(x->stream->failure, -EFBIG,
 				   "the xz stream needs %llu MiB of memory, more than is allowed",
 				   (unsigned long long)(memory >> 20));
 	extra = xz_job_extra(x, block, memory);
@@ -207,7 +207,7 @@ static int xz_block_decode(struct xz *x, lzma_block *block)
 		return r;
 	lr = lzma_index_hash_append(x->hash, lzma_block_unpadded_size(block),
 				    block->uncompressed_size);
-	return lr == LZMA_OK ? 0 : xz_failed(x->pump, lr);
+	return lr == LZMA_OK ? 0 : xz_failed(x->stream, lr);
 }
 
 static int xz_block(struct xz *x, uint8_t first)
@@ -222,7 +222,7 @@ static int xz_block(struct xz *x, uint8_t first)
 	return r;
 }
 
-/* The index of a stream, whose first byte (0) was read already, must match its blocks. */
+/* Checks that the index matches the blocks of the stream. Its first byte (0) was read already. */
 static int xz_check_index(struct xz *x)
 {
 	static const uint8_t indicator = 0;
@@ -231,17 +231,17 @@ static int xz_check_index(struct xz *x)
 
 	while (r == LZMA_OK) {
 		const uint8_t *data;
-		ssize_t n = pump_input(x->pump, &data);
+		ssize_t n = decode_input(x->stream, &data);
 
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
-			return pump_truncated(x->pump, "xz");
+			return decode_truncated(x->stream, "xz");
 		at = 0;
 		r = lzma_index_hash_decode(x->hash, data, &at, (size_t)n);
-		source_consume(x->pump->source, at);
+		source_consume(x->stream->source, at);
 	}
-	return r == LZMA_STREAM_END ? 0 : xz_failed(x->pump, r);
+	return r == LZMA_STREAM_END ? 0 : xz_failed(x->stream, r);
 }
 
 static int xz_check_footer(struct xz *x)
@@ -257,7 +257,7 @@ static int xz_check_footer(struct xz *x)
 	if (lr == LZMA_OK)
 		lr = lzma_stream_flags_compare(&x->flags, &flags);
 	if (lr != LZMA_OK || flags.backward_size != lzma_index_hash_size(x->hash))
-		return xz_failed(x->pump, LZMA_DATA_ERROR);
+		return xz_failed(x->stream, LZMA_DATA_ERROR);
 	return 0;
 }
 
@@ -273,12 +273,12 @@ static int xz_stream(struct xz *x)
 		return r;
 	lr = lzma_stream_header_decode(&x->flags, header);
 	if (lr != LZMA_OK)
-		return xz_failed(x->pump, lr);
+		return xz_failed(x->stream, lr);
 	if (!lzma_check_is_supported(x->flags.check))
-		return pump_corrupt(x->pump, "xz", "its kind of checksum is not supported");
+		return decode_corrupt(x->stream, "xz", "its kind of checksum is not supported");
 	hash = lzma_index_hash_init(x->hash, NULL);
 	if (!hash)
-		return pump_oom(x->pump);
+		return decode_oom(x->stream);
 	x->hash = hash;
 	while ((r = xz_read(x, &first, 1)) == 0 && first != 0) {
 		r = xz_block(x, first);
@@ -297,7 +297,7 @@ static int xz_padding(struct xz *x)
 
 	for (;;) {
 		const uint8_t *data;
-		ssize_t n = pump_input(x->pump, &data);
+		ssize_t n = decode_input(x->stream, &data);
 		size_t i = 0;
 
 		if (n < 0)
@@ -305,18 +305,18 @@ static int xz_padding(struct xz *x)
 		while (i < (size_t)n && data[i] == 0)
 			i++;
 		zeros += i;
-		source_consume(x->pump->source, i);
+		source_consume(x->stream->source, i);
 		if (i < (size_t)n || n == 0) {
 			if (zeros % 4 != 0)
-				return xz_failed(x->pump, LZMA_DATA_ERROR);
+				return xz_failed(x->stream, LZMA_DATA_ERROR);
 			return n > 0;
 		}
 	}
 }
 
-int pump_xz(struct pump *p)
+int decode_xz(struct decode_stream *s)
 {
-	struct xz x = {.pump = p};
+	struct xz x = {.stream = s};
 	int r;
 
 	do {

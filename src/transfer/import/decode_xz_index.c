@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads the index of an xz file from its end. Must never trust it for more than a hint. */
+/*
+ * Reads the index of an xz file from the end of the file. Must never take it for more than a hint.
+ * Runs in a thread of the worker.
+ */
 #include "transfer/import/decode_xz_index.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The index at the end of an xz file (The .xz File Format, sections 2.1.2 and 4): where block
- * headers lack sizes, it lets a seekable file be decoded in parallel all the same. What it says is
- * only a hint: the block decoder checks every size. Quiet.
+ * The index at the end of an xz file (The .xz File Format, sections 2.1.2 and 4): if
+ * block headers have no sizes, a regular file can be decoded in parallel with the help of its
+ * index. The index is only a hint: the block decoder checks every size. Quiet.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Decodes blocks in parallel. A block's sizes come from its header or the file's index, and liblzma
- * fails when the data doesn't match them. Must never write past a piece. Runs in the worker.
+ * fails when the data doesn't match them. Must never write past the end of a chunk. Runs in threads
+ * of the worker.
  */
 #include "transfer/import/decode_xz_jobs.h"
 
@@ -13,11 +14,11 @@
 #include "lib/cleanup.h"
 #include "lib/macro.h"
 
-/* How much is decoded before the unpacker hears of it. */
+/* Decode this much before the unpacker gets to see it. */
 #define STEP_SIZE ((size_t)512 * 1024)
 
 struct xz_jobs {
-	struct pump *pump;
+	struct decode_stream *stream;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	struct xz_job *head;
@@ -60,23 +61,23 @@ void xz_job_free(struct xz_job *job)
 	free(job);
 }
 
-int xz_failed(struct pump *p, lzma_ret r)
+int xz_failed(struct decode_stream *s, lzma_ret r)
 {
 	switch (r) {
 	case LZMA_MEM_ERROR:
-		return pump_oom(p);
+		return decode_oom(s);
 	case LZMA_BUF_ERROR:
-		return pump_truncated(p, "xz");
+		return decode_truncated(s, "xz");
 	case LZMA_OPTIONS_ERROR:
-		return pump_corrupt(p, "xz", "it uses a filter that is not supported");
+		return decode_corrupt(s, "xz", "it uses a filter that is not supported");
 	case LZMA_FORMAT_ERROR:
-		return pump_corrupt(p, "xz", "what follows is not an xz stream");
+		return decode_corrupt(s, "xz", "what follows is not an xz stream");
 	default:
-		return pump_corrupt(p, "xz", "a checksum or size is wrong");
+		return decode_corrupt(s, "xz", "a checksum or size is wrong");
 	}
 }
 
-static int job_decode(struct pump *p, struct xz_job *job, lzma_stream *strm)
+static int job_decode(struct decode_stream *s, struct xz_job *job, lzma_stream *strm)
 {
 	struct chunk *chunk = job->chunk;
 	size_t produced = 0;
@@ -91,14 +92,14 @@ static int job_decode(struct pump *p, struct xz_job *job, lzma_stream *strm)
 		strm->avail_out = step;
 		r = lzma_code(strm, LZMA_FINISH);
 		produced += step - strm->avail_out;
-		if (r == LZMA_OK && queue_is_cancelled(p->queue))
+		if (r == LZMA_OK && queue_is_cancelled(s->queue))
 			return -ECANCELED;
 		if (r == LZMA_OK)
-			queue_publish(p->queue, chunk, produced, false);
+			queue_publish(s->queue, chunk, produced, false);
 	}
 	if (r != LZMA_STREAM_END || strm->avail_in > 0 || produced != job->out_size)
-		return xz_failed(p, r == LZMA_BUF_ERROR ? LZMA_DATA_ERROR : r);
-	queue_publish(p->queue, chunk, produced, true);
+		return xz_failed(s, r == LZMA_BUF_ERROR ? LZMA_DATA_ERROR : r);
+	queue_publish(s->queue, chunk, produced, true);
 	return 0;
 }
 
@@ -125,7 +126,7 @@ static void jobs_failed(struct xz_jobs *jobs, int error)
 	if (jobs->error == 0)
 		jobs->error = error;
 	(void)pthread_mutex_unlock(&jobs->lock);
-	queue_end(jobs->pump->queue, error);
+	queue_end(jobs->stream->queue, error);
 }
 
 static void *jobs_run(void *userdata)
@@ -135,8 +136,9 @@ static void *jobs_run(void *userdata)
 	struct xz_job *job;
 
 	while ((job = jobs_take(jobs))) {
-		int r = queue_is_cancelled(jobs->pump->queue) ? -ECANCELED
-							      : job_decode(jobs->pump, job, &strm);
+		int r = queue_is_cancelled(jobs->stream->queue)
+				? -ECANCELED
+				: job_decode(jobs->stream, job, &strm);
 
 		if (r < 0)
 			jobs_failed(jobs, r);
@@ -151,15 +153,15 @@ bool xz_jobs_fit(const struct xz_jobs *jobs, uint64_t memory)
 	return memory <= XZ_JOBS_MEMORY_MAX / jobs->thread_count;
 }
 
-int xz_jobs_start(struct pump *p, uint64_t memory, struct xz_jobs **ret)
+int xz_jobs_start(struct decode_stream *s, uint64_t memory, struct xz_jobs **ret)
 {
 	size_t share = (size_t)(XZ_JOBS_MEMORY_MAX / MAX(memory, UINT64_C(1)));
-	size_t threads = MIN(p->cpus, MAX(share, (size_t)1));
+	size_t threads = MIN(s->cpus, MAX(share, (size_t)1));
 	struct xz_jobs *jobs = calloc(1, sizeof(*jobs));
 
 	if (!jobs)
-		return pump_oom(p);
-	jobs->pump = p;
+		return decode_oom(s);
+	jobs->stream = s;
 	(void)pthread_mutex_init(&jobs->lock, NULL);
 	(void)pthread_cond_init(&jobs->work, NULL);
 	jobs->threads = calloc(threads, sizeof(*jobs->threads));
@@ -170,7 +172,7 @@ int xz_jobs_start(struct pump *p, uint64_t memory, struct xz_jobs **ret)
 	}
 	if (jobs->thread_count == 0) {
 		(void)xz_jobs_finish(jobs);
-		return failure_errno(p->failure, -EAGAIN, "start threads to decompress");
+		return failure_errno(s->failure, -EAGAIN, "start threads to decompress");
 	}
 	*ret = jobs;
 	return 0;
@@ -180,7 +182,7 @@ void xz_jobs_submit(struct xz_jobs *jobs, struct xz_job *job)
 {
 	(void)pthread_mutex_lock(&jobs->lock);
 	job->next = NULL;
-	/* Whoever decodes it may be a thread that has never seen the pump's copy of the header. */
+	/* The reader's filters do not outlive the block's header; the job has its own. */
 	job->block.filters = job->filters;
 	if (jobs->tail)
 		jobs->tail->next = job;

@@ -12,20 +12,20 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "image/exposure.h"
 #include "image/image.h"
 #include "image/lock.h"
 #include "image/name.h"
 #include "image/remove.h"
 #include "image/usage.h"
-#include "image/way.h"
 #include "kernel/sys.h"
 #include "lib/fs.h"
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
+#include "transfer/import/cpu_limit.h"
 #include "transfer/import/staging.h"
-#include "transfer/import/watch.h"
 #include "transfer/import/worker.h"
 #include "transfer/progress.h"
 #include "transfer/transfer.h"
@@ -96,7 +96,7 @@ static int import_open_pool(struct import *i)
 	i->pool_fd = open(i->pool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (i->pool_fd < 0)
 		return log_errno(-errno, "open the image pool %s", i->pool);
-	image_close_pool(i->pool);
+	image_protect_pool(i->pool);
 	r = transfer_clean_leftovers(i->pool_fd, IMAGE_CLEAN_SHORT_US);
 	if (r < 0 && r != -ETIME)
 		log_warning_errno(r, "remove what a killed import left in %s", i->pool);
@@ -203,19 +203,19 @@ static int import_cancelled(struct import *i)
 			 i->name);
 }
 
-static int import_find_room(const struct import *i, struct worker_input *input)
+static int import_choose_quota(const struct import *i, struct worker_input *input)
 {
 	uint64_t wish = i->request->max_bytes;
 	struct statvfs fs;
 
 	if (fstatvfs(i->pool_fd, &fs) < 0)
 		return log_errno(-errno, "ask the file system of %s for its free space", i->pool);
-	input->room =
-		room_of_file_system((uint64_t)fs.f_bavail * fs.f_frsize,
-				    (uint64_t)fs.f_blocks * fs.f_frsize, fs.f_favail, fs.f_files);
-	input->room_is_wish = wish != 0;
+	input->quota =
+		quota_of_file_system((uint64_t)fs.f_bavail * fs.f_frsize,
+				     (uint64_t)fs.f_blocks * fs.f_frsize, fs.f_favail, fs.f_files);
+	input->quota_is_set = wish != 0;
 	if (wish != 0)
-		input->room.bytes_max = wish;
+		input->quota.bytes_max = wish;
 	return 0;
 }
 
@@ -223,7 +223,7 @@ static int import_start(struct import *i)
 {
 	struct worker_input input = {.source_fd = i->source_fd};
 	uint64_t total = i->progress.total;
-	int r = import_find_room(i, &input);
+	int r = import_choose_quota(i, &input);
 
 	if (r < 0)
 		return r;
@@ -264,7 +264,7 @@ static int import_timeout_ms(struct import *i)
 {
 	int timeout_ms = progress_timeout_ms(&i->progress);
 
-	return timeout_ms < 0 ? WATCH_INTERVAL_MS : MIN(timeout_ms, WATCH_INTERVAL_MS);
+	return timeout_ms < 0 ? CPU_LIMIT_INTERVAL_MS : MIN(timeout_ms, CPU_LIMIT_INTERVAL_MS);
 }
 
 static int import_wait(struct import *i)
@@ -280,7 +280,8 @@ static int import_wait(struct import *i)
 		if (fds[1].revents && import_is_cancelled(i))
 			return import_cancelled(i);
 		progress_tick(&i->progress);
-		if (fds[0].revents == 0 && watch_check(i->worker.pid, &i->worker.shared->stats) < 0)
+		if (fds[0].revents == 0 &&
+		    cpu_limit_check(i->worker.pid, &i->worker.shared->stats) < 0)
 			return import_took_too_long(i);
 	}
 	return 0;

@@ -22,7 +22,7 @@
 
 struct tar_read {
 	struct archive *archive;
-	struct decode *decode;
+	struct decoder *decode;
 	struct transfer_stats *stats;
 	struct failure *failure;
 	uint64_t fed; /* real bytes given to libarchive */
@@ -35,7 +35,7 @@ static const uint8_t end_mark[2 * TAR_BLOCK];
 static la_ssize_t tar_feed(struct archive *a, void *userdata, const void **ret)
 {
 	struct tar_read *t = userdata;
-	ssize_t n = t->ended ? 0 : decode_next(t->decode, ret);
+	ssize_t n = t->ended ? 0 : decoder_next(t->decode, ret);
 
 	if (n > 0) {
 		t->fed += (uint64_t)n;
@@ -64,7 +64,7 @@ static int tar_truncated(struct tar_read *t)
 
 static int tar_failed(struct tar_read *t)
 {
-	const char *format = decode_format_name(t->decode);
+	const char *format = decoder_format_name(t->decode);
 	const char *text = archive_error_string(t->archive);
 
 	if (archive_errno(t->archive) == ENOMEM)
@@ -81,7 +81,7 @@ static int tar_failed(struct tar_read *t)
 			   (unsigned long long)t->entries, text ? text : "unknown error");
 }
 
-int tar_read_open(struct decode *d, struct transfer_stats *stats, struct failure *failure,
+int tar_read_open(struct decoder *d, struct transfer_stats *stats, struct failure *failure,
 		  struct tar_read **ret)
 {
 	struct tar_read *t = calloc(1, sizeof(*t));
@@ -153,7 +153,7 @@ int tar_read_finish(struct tar_read *t)
 		return tar_truncated(t);
 	if (t->entries == 0)
 		return failure_set(t->failure, -ENODATA, "the archive holds no files");
-	while (!t->ended && (n = decode_next(t->decode, &data)) > 0) {
+	while (!t->ended && (n = decoder_next(t->decode, &data)) > 0) {
 		t->fed += (uint64_t)n;
 		stats_add(&t->stats->bytes_decoded, (uint64_t)n);
 	}

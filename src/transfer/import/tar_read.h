@@ -21,7 +21,7 @@ struct tar_block {
 	uint64_t offset; /* in the file: holes are left out */
 };
 
-int tar_read_open(struct decode *d, struct transfer_stats *stats, struct failure *failure,
+int tar_read_open(struct decoder *d, struct transfer_stats *stats, struct failure *failure,
 		  struct tar_read **ret);
 /* 1 with an entry, valid until the next call; 0 at the archive's end mark; or -errno. */
 int tar_read_next(struct tar_read *t, struct archive_entry **ret);

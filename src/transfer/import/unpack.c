@@ -18,22 +18,22 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/macro.h"
-#include "transfer/import/flusher.h"
-#include "transfer/import/later.h"
+#include "transfer/import/deferred.h"
 #include "transfer/import/tar_read.h"
+#include "transfer/import/writeback.h"
 
 /* ext4 keeps a shorter target in the inode itself. */
 #define LINK_IN_INODE 60
 
 struct unpack {
 	struct tar_read *tar;
-	struct tree tree;
-	struct later later;
+	struct destination destination;
+	struct deferred deferred;
 	const struct unpack_options *options;
 	struct transfer_stats *stats;
 	struct failure *failure;
-	struct flusher *flusher;
-	struct room room;
+	struct writeback *writeback;
+	struct quota quota;
 	uint64_t bytes; /* of data */
 };
 
@@ -42,20 +42,20 @@ struct item {
 	mode_t type;
 	char name[ENTRY_NAME_SIZE];
 	struct place place;
-	struct meta meta;
+	struct metadata metadata;
 };
 
 /* Makes the entry at its place; -EEXIST when something else is there. */
 typedef int (*make_fn)(struct unpack *u, struct item *it);
 
-static int room_refused(struct unpack *u, const struct item *it)
+static int quota_exceeded(struct unpack *u, const struct item *it)
 {
-	const struct room *room = &u->room;
+	const struct quota *room = &u->quota;
 	bool bytes = room->inodes < room->inodes_max;
 	const char *of = bytes ? "bytes" : "files";
 	unsigned long long max = bytes ? room->bytes_max : room->inodes_max;
 
-	if (u->options->room_is_wish && bytes) {
+	if (u->options->quota_is_set && bytes) {
 		(void)failure_set(u->failure, -EFBIG,
 				  "at entry '%.300s' the archive unpacks to more than %llu bytes, "
 				  "the limit that was set",
@@ -73,11 +73,11 @@ static int room_refused(struct unpack *u, const struct item *it)
 /* All that the entry at hand takes besides its data. */
 static int charge_inode(struct unpack *u, const struct item *it, uint64_t bytes)
 {
-	int r = room_take_inode(&u->room, bytes + meta_xattr_bytes(&it->meta));
+	int r = quota_take_inode(&u->quota, bytes + metadata_xattr_bytes(&it->metadata));
 
 	if (r == 0)
-		r = room_take_name(&u->room, it->place.name);
-	return r < 0 ? room_refused(u, it) : 0;
+		r = quota_take_name(&u->quota, it->place.name);
+	return r < 0 ? quota_exceeded(u, it) : 0;
 }
 
 static int file_write_block(struct unpack *u, const struct item *it, const struct tar_block *block,
@@ -86,18 +86,18 @@ static int file_write_block(struct unpack *u, const struct item *it, const struc
 	if (block->offset != *position &&
 	    lseek(fd, (off_t)block->offset, SEEK_SET) != (off_t)block->offset)
 		return -EFBIG;
-	if (room_take_data(&u->room, block->offset, block->size) < 0)
-		return room_refused(u, it);
+	if (quota_take_data(&u->quota, block->offset, block->size) < 0)
+		return quota_exceeded(u, it);
 	u->bytes += block->size;
 	stats_add(&u->stats->bytes_unpacked, block->size);
-	flusher_note(u->flusher, u->bytes);
+	writeback_note(u->writeback, u->bytes);
 	*position = block->offset + block->size;
 	return io_write_all(fd, block->data, block->size);
 }
 
 static int file_write(struct unpack *u, const struct item *it, int fd)
 {
-	uint64_t position = 0, before = u->room.bytes;
+	uint64_t position = 0, before = u->quota.bytes;
 	struct tar_block block;
 	int r;
 
@@ -108,7 +108,7 @@ static int file_write(struct unpack *u, const struct item *it, int fd)
 	}
 	if (r < 0)
 		return r;
-	stats_add(&u->stats->bytes_on_disk, u->room.bytes - before);
+	stats_add(&u->stats->bytes_on_disk, u->quota.bytes - before);
 	/* A hole at the end of a sparse file. */
 	if (archive_entry_size(it->entry) > (la_int64_t)position &&
 	    ftruncate(fd, archive_entry_size(it->entry)) < 0)
@@ -118,9 +118,9 @@ static int file_write(struct unpack *u, const struct item *it, int fd)
 
 static int make_file(struct unpack *u, struct item *it)
 {
-	autoclose int fd =
-		openat(it->place.dir_fd, it->place.name,
-		       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, it->meta.mode & 0777);
+	autoclose int fd = openat(it->place.dir_fd, it->place.name,
+				  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				  it->metadata.mode & 0777);
 	struct stat st;
 	int r;
 
@@ -134,18 +134,18 @@ static int make_file(struct unpack *u, struct item *it)
 		if (r < 0)
 			return r;
 	}
-	r = meta_apply_fd(&it->meta, fd, true, u->stats);
-	if (r < 0 || (it->meta.flags == 0 && !meta_has_names(&it->meta)))
+	r = metadata_apply_fd(&it->metadata, fd, true, u->stats);
+	if (r < 0 || (it->metadata.flags == 0 && !metadata_has_names(&it->metadata)))
 		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return later_add_file(&u->later, st.st_ino, it->name, &it->meta);
+	return deferred_add_file(&u->deferred, st.st_ino, it->name, &it->metadata);
 }
 
 static int make_directory(struct unpack *u, struct item *it)
 {
 	struct stat st;
-	bool fresh = mkdirat(it->place.dir_fd, it->place.name, it->meta.mode & 0777) == 0;
+	bool fresh = mkdirat(it->place.dir_fd, it->place.name, it->metadata.mode & 0777) == 0;
 	int r = 0;
 
 	if (!fresh && errno != EEXIST)
@@ -159,7 +159,7 @@ static int make_directory(struct unpack *u, struct item *it)
 	if (r < 0)
 		return r;
 	stats_add(&u->stats->bytes_on_disk, fresh ? STATS_DISK_BLOCK : 0);
-	return later_add_directory(&u->later, st.st_ino, it->name, &it->meta, fresh);
+	return deferred_add_directory(&u->deferred, st.st_ino, it->name, &it->metadata, fresh);
 }
 
 static int make_symlink(struct unpack *u, struct item *it)
@@ -173,14 +173,15 @@ static int make_symlink(struct unpack *u, struct item *it)
 	if (symlinkat(target, it->place.dir_fd, it->place.name) < 0)
 		return -errno;
 	r = charge_inode(u, it, strlen(target) < LINK_IN_INODE ? 0 : STATS_DISK_BLOCK);
-	return r < 0 ? r : meta_apply_at(&it->meta, it->place.dir_fd, it->place.name, it->type);
+	return r < 0 ? r
+		     : metadata_apply_at(&it->metadata, it->place.dir_fd, it->place.name, it->type);
 }
 
 static int make_node(struct unpack *u, struct item *it)
 {
 	int r;
 
-	if (mknodat(it->place.dir_fd, it->place.name, it->type | (it->meta.mode & 0777),
+	if (mknodat(it->place.dir_fd, it->place.name, it->type | (it->metadata.mode & 0777),
 		    archive_entry_rdev(it->entry)) < 0) {
 		if (errno != EPERM)
 			return -errno;
@@ -188,7 +189,8 @@ static int make_node(struct unpack *u, struct item *it)
 		return 0;
 	}
 	r = charge_inode(u, it, 0);
-	return r < 0 ? r : meta_apply_at(&it->meta, it->place.dir_fd, it->place.name, it->type);
+	return r < 0 ? r
+		     : metadata_apply_at(&it->metadata, it->place.dir_fd, it->place.name, it->type);
 }
 
 static int hardlink_refused(struct unpack *u, const struct item *it, const char *target, int r)
@@ -208,9 +210,9 @@ static int make_hardlink(struct unpack *u, struct item *it)
 		r = -EISDIR;
 	if (r < 0)
 		return hardlink_refused(u, it, raw ? raw : "?", r);
-	r = tree_link(&u->tree, target, &it->place);
+	r = destination_link(&u->destination, target, &it->place);
 	if (r == -EEXIST) {
-		autoclose int fd = tree_open(&u->tree, target, O_PATH | O_NOFOLLOW);
+		autoclose int fd = destination_open(&u->destination, target, O_PATH | O_NOFOLLOW);
 
 		/* A link to itself, or one that is there already: removing it could lose it. */
 		if (fd >= 0 && fstat(fd, &wanted) == 0 &&
@@ -221,7 +223,7 @@ static int make_hardlink(struct unpack *u, struct item *it)
 	}
 	if (r < 0)
 		return hardlink_refused(u, it, target, r);
-	return room_take_name(&u->room, it->place.name) < 0 ? room_refused(u, it) : 0;
+	return quota_take_name(&u->quota, it->place.name) < 0 ? quota_exceeded(u, it) : 0;
 }
 
 static const struct {
@@ -250,21 +252,21 @@ static int unpack_root(struct unpack *u, struct item *it)
 	if (it->type != S_IFDIR)
 		return failure_set(u->failure, -EBADMSG,
 				   "the entry of the archive's root is no directory");
-	if (fstat(u->tree.root_fd, &st) < 0)
+	if (fstat(u->destination.root_fd, &st) < 0)
 		return -errno;
-	return later_add_directory(&u->later, st.st_ino, it->name, &it->meta, false);
+	return deferred_add_directory(&u->deferred, st.st_ino, it->name, &it->metadata, false);
 }
 
 /* Finds its place, and counts the parents that had to be made for it. */
 static int unpack_locate(struct unpack *u, struct item *it)
 {
-	uint64_t before = u->tree.made;
-	int r = tree_locate(&u->tree, it->name, &it->place);
+	uint64_t before = u->destination.made;
+	int r = destination_locate(&u->destination, it->name, &it->place);
 
-	stats_add(&u->stats->parents, u->tree.made - before);
-	for (uint64_t made = u->tree.made - before; made > 0; made--)
-		if (room_take_inode(&u->room, STATS_DISK_BLOCK) < 0)
-			return room_refused(u, it);
+	stats_add(&u->stats->parents, u->destination.made - before);
+	for (uint64_t made = u->destination.made - before; made > 0; made--)
+		if (quota_take_inode(&u->quota, STATS_DISK_BLOCK) < 0)
+			return quota_exceeded(u, it);
 	return r;
 }
 
@@ -292,7 +294,7 @@ static int unpack_make(struct unpack *u, struct item *it)
 	r = make(u, it);
 	if (r != -EEXIST)
 		return r;
-	r = tree_make_room(&u->tree, it->name, &it->place, &removed);
+	r = destination_clear(&u->destination, it->name, &it->place, &removed);
 	if (r == -EEXIST)
 		return failure_set(u->failure, r,
 				   "entry '%.400s' would replace a directory that is not empty",
@@ -300,7 +302,7 @@ static int unpack_make(struct unpack *u, struct item *it)
 	if (r < 0)
 		return r;
 	if (removed != 0)
-		later_forget(&u->later, removed);
+		deferred_forget(&u->deferred, removed);
 	return make(u, it);
 }
 
@@ -330,17 +332,17 @@ static int unpack_item(struct unpack *u, struct item *it)
 	if (r < 0)
 		return r;
 	it->type = archive_entry_filetype(it->entry);
-	r = meta_read(it->entry, u->stats, &it->meta);
+	r = metadata_read(it->entry, u->stats, &it->metadata);
 	if (r == 0) {
 		r = unpack_make(u, it);
-		meta_done(&it->meta);
+		metadata_done(&it->metadata);
 	}
 	stats_add(&u->stats->entries, 1);
 	if (r == -E2BIG)
 		return failure_set(u->failure, r,
 				   "entry '%.300s': its attributes are too large, or those of all "
 				   "directories take more than %llu MiB",
-				   it->name, (unsigned long long)(PENDING_BYTES_MAX >> 20));
+				   it->name, (unsigned long long)(INODE_MAP_BYTES_MAX >> 20));
 	if (r == -ENOSPC || r == -EDQUOT) {
 		(void)failure_errno(u->failure, r, "unpack '%.400s'", it->name);
 		return failure_hint(u->failure,
@@ -362,7 +364,7 @@ static int unpack_entries(struct unpack *u)
 	return r < 0 ? r : tar_read_finish(u->tar);
 }
 
-static int unpack_archive(struct unpack *u, struct decode *d)
+static int unpack_archive(struct unpack *u, struct decoder *d)
 {
 	int r = tar_read_open(d, u->stats, u->failure, &u->tar);
 
@@ -370,29 +372,29 @@ static int unpack_archive(struct unpack *u, struct decode *d)
 		r = unpack_entries(u);
 	if (r < 0)
 		return r;
-	r = later_apply(&u->later, &u->tree, u->stats);
+	r = deferred_apply(&u->deferred, &u->destination, u->stats);
 	if (r == -ESTALE)
 		return failure_set(
 			u->failure, r,
 			"the file system of the pool doesn't keep the numbers of inodes");
-	return r < 0 ? failure_errno(u->failure, r, "finish '%.400s'", u->later.at) : 0;
+	return r < 0 ? failure_errno(u->failure, r, "finish '%.400s'", u->deferred.at) : 0;
 }
 
-int unpack_tree(struct decode *d, const struct unpack_options *options,
+int unpack_tree(struct decoder *d, const struct unpack_options *options,
 		struct transfer_stats *stats, struct failure *failure)
 {
 	struct unpack u = {
-		.options = options, .stats = stats, .failure = failure, .room = options->room};
-	int r = flusher_start(options->root_fd, failure, &u.flusher);
+		.options = options, .stats = stats, .failure = failure, .quota = options->quota};
+	int r = writeback_start(options->root_fd, failure, &u.writeback);
 	int flushed;
 
 	if (r < 0)
 		return r;
-	tree_init(&u.tree, options->root_fd);
+	destination_init(&u.destination, options->root_fd);
 	r = unpack_archive(&u, d);
-	flushed = flusher_finish(u.flusher);
+	flushed = writeback_finish(u.writeback);
 	tar_read_close(u.tar);
-	later_done(&u.later);
-	tree_done(&u.tree);
+	deferred_done(&u.deferred);
+	destination_done(&u.destination);
 	return r < 0 ? r : flushed;
 }

@@ -9,7 +9,7 @@
  * directory that is not empty. A lone top-level folder is lifted up.
  *
  * Memory and processor time stay in proportion to what the archive leaves on disk and to its own
- * length; disk is bounded by options.room: -ENOSPC, or -EFBIG where a person set it.
+ * length; disk is bounded by options.quota: -ENOSPC, or -EFBIG where a person set it.
  */
 #pragma once
 
@@ -17,14 +17,14 @@
 
 #include "transfer/failure.h"
 #include "transfer/import/decode.h"
-#include "transfer/import/room.h"
+#include "transfer/import/quota.h"
 #include "transfer/stats.h"
 
 struct unpack_options {
 	int root_fd;
-	struct room room;  /* what the tree may take; nothing taken yet */
-	bool room_is_wish; /* a person has set it, it is not what the disk can spare */
+	struct quota quota; /* what the tree may take; nothing taken yet */
+	bool quota_is_set;  /* a person has set it, it is not what the disk can spare */
 };
 
-int unpack_tree(struct decode *d, const struct unpack_options *options,
+int unpack_tree(struct decoder *d, const struct unpack_options *options,
 		struct transfer_stats *stats, struct failure *failure);

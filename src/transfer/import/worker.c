@@ -19,7 +19,7 @@
 #include "lib/macro.h"
 #include "transfer/import/confine.h"
 #include "transfer/import/decode.h"
-#include "transfer/import/pending.h"
+#include "transfer/import/inode_map.h"
 #include "transfer/import/source.h"
 #include "transfer/import/unpack.h"
 
@@ -60,25 +60,25 @@ static int worker_confine(const struct worker_input *in, struct worker_shared *s
 
 static int worker_unpack(const struct worker_input *in, struct worker_shared *shared)
 {
-	const struct unpack_options options = {in->tree_fd, in->room, in->room_is_wish};
+	const struct unpack_options options = {in->tree_fd, in->quota, in->quota_is_set};
 	struct source source;
-	struct decode *decode;
+	struct decoder *decode;
 	int r = source_open(&source, in->source_fd, &shared->stats.bytes_read);
 
 	if (r < 0)
 		return failure_errno(&shared->failure, r, "read the archive");
-	r = decode_start(&source, &shared->failure, &decode);
+	r = decoder_start(&source, &shared->failure, &decode);
 	if (r < 0) {
 		source_done(&source);
 		return r;
 	}
-	r = confine_memory(decode_memory_max(decode) + PENDING_BYTES_MAX + MEMORY_BESIDES);
+	r = confine_memory(decoder_memory_max(decode) + INODE_MAP_BYTES_MAX + MEMORY_BESIDES);
 	if (r < 0 && r != -EOPNOTSUPP)
 		(void)failure_errno(&shared->failure, r,
 				    "limit the memory of the unpacking process");
 	else
 		r = unpack_tree(decode, &options, &shared->stats, &shared->failure);
-	decode_free(decode);
+	decoder_free(decode);
 	source_done(&source);
 	return r;
 }

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "transfer/failure.h"
-#include "transfer/import/room.h"
+#include "transfer/import/quota.h"
 #include "transfer/stats.h"
 
 struct worker_shared {
@@ -31,8 +31,8 @@ struct worker_input {
 	int tree_fd;
 	int lock_fd; /* kept open, so that a dead parent's worker is not cleaned up after while it
 			ends */
-	struct room room;
-	bool room_is_wish; /* see unpack.h */
+	struct quota quota;
+	bool quota_is_set; /* see unpack.h */
 };
 
 /* 0 or -errno. */

@@ -9,8 +9,8 @@
 
 #include "check.h"
 #include "lib/fs.h"
-#include "transfer/import/lift.h"
 #include "transfer/import/staging.h"
+#include "transfer/import/top_folder.h"
 
 static char folder[] = "/tmp/test-staging.XXXXXX";
 static int pool = -1;
@@ -105,14 +105,14 @@ static void test_lift(void **state)
 	{
 		autoclose int fd = openat(pool, "l", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-		assert_int_equal(lift_find(fd, &name), 1);
+		assert_int_equal(top_folder_find(fd, &name), 1);
 		assert_string_equal(name, "sys-1");
-		assert_int_equal(lift_up(fd, name), 0);
+		assert_int_equal(top_folder_strip(fd, name), 0);
 		assert_true(there("l/sys-1"));
 		assert_false(there("l/sys-1/sys-1"));
 		assert_int_equal(unlinkat(fd, "sys-1", AT_REMOVEDIR), 0);
 		assert_int_equal(mkdirat(fd, "usr", 0755), 0);
-		assert_int_equal(lift_find(fd, &name), 0);
+		assert_int_equal(top_folder_find(fd, &name), 0);
 	}
 	free(name);
 }

@@ -8,7 +8,7 @@
 
 #include "check.h"
 #include "lib/str.h"
-#include "transfer/import/later.h"
+#include "transfer/import/deferred.h"
 #include "transfer/import/unpack.h"
 
 #define BLOCK 512
@@ -74,16 +74,16 @@ static void tar_pax(struct tar *t, const char *key, const char *value)
 	tar_entry(t, (struct entry){.name = "pax", .type = 'x', .data = record});
 }
 
-static const struct room no_limit = {.bytes_max = ROOM_UNLIMITED, .inodes_max = ROOM_UNLIMITED};
+static const struct quota no_limit = {.bytes_max = QUOTA_UNLIMITED, .inodes_max = QUOTA_UNLIMITED};
 
-static int unpack(const struct scratch *s, struct tar *t, const struct room *room,
+static int unpack(const struct scratch *s, struct tar *t, const struct quota *room,
 		  struct failure *failure)
 {
-	const struct unpack_options options = {.root_fd = s->fd, .room = *room};
+	const struct unpack_options options = {.root_fd = s->fd, .quota = *room};
 	struct transfer_stats stats = {};
 	static const char end[2 * BLOCK];
 	autoclose int fd = memfd_create("tar", MFD_CLOEXEC);
-	struct decode *decode = NULL;
+	struct decoder *decode = NULL;
 	struct source source;
 	int r;
 
@@ -94,9 +94,9 @@ static int unpack(const struct scratch *s, struct tar *t, const struct room *roo
 	assert_int_equal(write(fd, t->bytes.data, t->bytes.size), t->bytes.size);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	assert_int_equal(source_open(&source, fd, NULL), 0);
-	assert_int_equal(decode_start(&source, failure, &decode), 0);
+	assert_int_equal(decoder_start(&source, failure, &decode), 0);
 	r = unpack_tree(decode, &options, &stats, failure);
-	decode_free(decode);
+	decoder_free(decode);
 	source_done(&source);
 	return r;
 }
@@ -177,7 +177,7 @@ static void test_attributes_of_a_repeated_directory(void **state)
 	assert_string_equal(value, "two");
 }
 
-static void refused(const struct scratch *s, struct tar *t, struct room room, const char *says)
+static void refused(const struct scratch *s, struct tar *t, struct quota room, const char *says)
 {
 	struct failure failure;
 
@@ -190,7 +190,7 @@ static void refused(const struct scratch *s, struct tar *t, struct room room, co
 static void test_disk_is_bounded(void **state)
 {
 	static char data[64 * 1024];
-	struct room room = {.bytes_max = 100 * 1024, .inodes_max = 100};
+	struct quota room = {.bytes_max = 100 * 1024, .inodes_max = 100};
 	struct scratch *s = *state;
 	autotar struct tar big = {}, many = {}, deep = {}, wide = {};
 	autofree char *value = malloc(60001);
@@ -220,37 +220,37 @@ static void test_disk_is_bounded(void **state)
 	value[60000] = '\0';
 	tar_pax(&wide, "SCHILY.xattr.user.v", value);
 	tar_entry(&wide, (struct entry){.name = "w", .type = '5'});
-	room = (struct room){.bytes_max = 50000, .inodes_max = 100};
+	room = (struct quota){.bytes_max = 50000, .inodes_max = 100};
 	refused(s, &wide, room, "bytes");
 }
 
 static void test_room(void **state)
 {
-	struct room r = room_of_file_system(1000 * ROOM_BLOCK, 2000 * ROOM_BLOCK, 500, 1000);
+	struct quota r = quota_of_file_system(1000 * QUOTA_BLOCK, 2000 * QUOTA_BLOCK, 500, 1000);
 
 	/* A twentieth stays free; of a large disk no more than 1 GiB. */
-	assert_int_equal(r.bytes_max, 900 * ROOM_BLOCK);
+	assert_int_equal(r.bytes_max, 900 * QUOTA_BLOCK);
 	assert_int_equal(r.inodes_max, 450);
-	assert_int_equal(room_of_file_system(UINT64_C(1) << 41, UINT64_C(1) << 42, 0, 0).bytes_max,
+	assert_int_equal(quota_of_file_system(UINT64_C(1) << 41, UINT64_C(1) << 42, 0, 0).bytes_max,
 			 (UINT64_C(1) << 41) - (UINT64_C(1) << 30));
-	assert_int_equal(room_of_file_system(1, 100, 0, 0).bytes_max, 0);
-	assert_int_equal(room_of_file_system(1, 1, 0, 0).inodes_max, ROOM_UNLIMITED);
+	assert_int_equal(quota_of_file_system(1, 100, 0, 0).bytes_max, 0);
+	assert_int_equal(quota_of_file_system(1, 1, 0, 0).inodes_max, QUOTA_UNLIMITED);
 	/* Small pieces of one block count once, a piece in each block counts a block. */
-	assert_int_equal(room_take_inode(&r, 0), 0);
+	assert_int_equal(quota_take_inode(&r, 0), 0);
 	for (uint64_t i = 0; i < 8; i++)
-		assert_int_equal(room_take_data(&r, i * 512, 512), 0);
-	assert_int_equal(r.bytes, ROOM_BLOCK);
+		assert_int_equal(quota_take_data(&r, i * 512, 512), 0);
+	assert_int_equal(r.bytes, QUOTA_BLOCK);
 	for (uint64_t i = 1; i < 9; i++)
-		assert_int_equal(room_take_data(&r, i * 2 * ROOM_BLOCK, 1), 0);
-	assert_int_equal(r.bytes, 9 * ROOM_BLOCK);
-	assert_int_equal(room_take_data(&r, 0, 900 * ROOM_BLOCK), -ENOSPC);
-	assert_int_equal(r.bytes, 9 * ROOM_BLOCK);
-	assert_int_equal(room_take_data(&r, UINT64_MAX - 1, 1), 0);
+		assert_int_equal(quota_take_data(&r, i * 2 * QUOTA_BLOCK, 1), 0);
+	assert_int_equal(r.bytes, 9 * QUOTA_BLOCK);
+	assert_int_equal(quota_take_data(&r, 0, 900 * QUOTA_BLOCK), -ENOSPC);
+	assert_int_equal(r.bytes, 9 * QUOTA_BLOCK);
+	assert_int_equal(quota_take_data(&r, UINT64_MAX - 1, 1), 0);
 }
 
-static int put_with_attribute(struct later *l, uint64_t ino, size_t size)
+static int put_with_attribute(struct deferred *l, uint64_t ino, size_t size)
 {
-	struct meta meta = {.xattrs = calloc(1, sizeof(struct xattr)), .xattr_count = 1};
+	struct metadata meta = {.xattrs = calloc(1, sizeof(struct xattr)), .xattr_count = 1};
 	int r;
 
 	assert_non_null(meta.xattrs);
@@ -258,30 +258,30 @@ static int put_with_attribute(struct later *l, uint64_t ino, size_t size)
 		(struct xattr){.name = strdup("user.a"), .value = malloc(size), .size = size};
 	assert_non_null(meta.xattrs[0].name);
 	assert_non_null(meta.xattrs[0].value);
-	r = later_add_directory(l, ino, "d", &meta, true);
-	meta_done(&meta);
+	r = deferred_add_directory(l, ino, "d", &meta, true);
+	metadata_done(&meta);
 	return r;
 }
 
 /* security row: A25 */
 static void test_what_waits_is_bounded(void **state)
 {
-	struct later l = {};
+	struct deferred l = {};
 	uint64_t one;
 	int r = 0;
 
 	assert_int_equal(put_with_attribute(&l, 1, 60000), 0);
-	one = l.pending.bytes;
+	one = l.records.bytes;
 	for (int i = 0; i < 10000; i++)
 		assert_int_equal(put_with_attribute(&l, 1, 60000), 0);
-	assert_int_equal(l.pending.count, 1);
-	assert_int_equal(l.pending.bytes, one);
+	assert_int_equal(l.records.count, 1);
+	assert_int_equal(l.records.bytes, one);
 	for (uint64_t ino = 2; r == 0; ino++)
 		r = put_with_attribute(&l, ino, 60000);
 	assert_int_equal(r, -E2BIG);
-	assert_true(l.pending.bytes <= PENDING_BYTES_MAX);
-	assert_true(l.pending.bytes > PENDING_BYTES_MAX - 2 * one);
-	later_done(&l);
+	assert_true(l.records.bytes <= INODE_MAP_BYTES_MAX);
+	assert_true(l.records.bytes > INODE_MAP_BYTES_MAX - 2 * one);
+	deferred_done(&l);
 }
 
 /* Against a plain array: puts, replacements and removals in every order a generator brings. */
@@ -289,37 +289,37 @@ static void test_records_by_inode(void **state)
 {
 	enum { INODES = 3000, STEPS = 60000 };
 	static unsigned modes[INODES]; /* 1 + mode; 0: none */
-	struct later l = {};
+	struct deferred l = {};
 	uint32_t random = 1;
 	size_t count = 0;
 
 	for (unsigned i = 0; i < STEPS; i++) {
-		struct meta meta = {.mode = i & 07777};
+		struct metadata meta = {.mode = i & 07777};
 		unsigned ino;
 
 		random = random * 1664525 + 1013904223;
 		ino = (random >> 8) % INODES;
 		if (random >> 31) {
-			later_forget(&l, ino + 1);
+			deferred_forget(&l, ino + 1);
 			count -= modes[ino] != 0;
 			modes[ino] = 0;
 			continue;
 		}
-		assert_int_equal(later_add_directory(&l, ino + 1, "", &meta, false), 0);
+		assert_int_equal(deferred_add_directory(&l, ino + 1, "", &meta, false), 0);
 		count += modes[ino] == 0;
 		modes[ino] = 1 + meta.mode;
 	}
-	assert_int_equal(l.pending.count, count);
+	assert_int_equal(l.records.count, count);
 	for (unsigned ino = 0; ino < INODES; ino++) {
-		const struct pending_item *item = pending_find(&l.pending, ino + 1);
+		const struct inode_record *item = inode_map_find(&l.records, ino + 1);
 
-		assert_int_equal(item ? 1 + item->meta.mode : 0, modes[ino]);
+		assert_int_equal(item ? 1 + item->metadata.mode : 0, modes[ino]);
 	}
 	for (unsigned ino = 0; ino < INODES; ino++)
-		later_forget(&l, ino + 1);
-	assert_int_equal(l.pending.count, 0);
-	assert_int_equal(l.pending.bytes, 0);
-	later_done(&l);
+		deferred_forget(&l, ino + 1);
+	assert_int_equal(l.records.count, 0);
+	assert_int_equal(l.records.bytes, 0);
+	deferred_done(&l);
 }
 
 static void test_ways_out(void **state)

@@ -11,13 +11,13 @@
 #include "transfer/stats.h"
 
 /* How often to look. */
-#define WATCH_INTERVAL_MS 1000
+#define CPU_LIMIT_INTERVAL_MS 1000
 
 /*
  * Microseconds that so much may take at most, on the slowest machine: many times what it takes.
  * Decoders run ahead of the unpacker, so the bytes that were read count as well as those it was
  * given.
  */
-uint64_t watch_allowed_us(uint64_t bytes_read, uint64_t bytes_decoded, uint64_t entries);
+uint64_t cpu_limit_allowed_us(uint64_t bytes_read, uint64_t bytes_decoded, uint64_t entries);
 /* 0, or -ETIME when the process has used more than that. */
-int watch_check(pid_t pid, const struct transfer_stats *stats);
+int cpu_limit_check(pid_t pid, const struct transfer_stats *stats);

@@ -3,7 +3,7 @@
  * Lifts a lone top-level folder by moving its entries, which works inside a btrfs subvolume too,
  * where the folder can't become the image itself. Runs in the worker.
  */
-#include "transfer/import/lift.h"
+#include "transfer/import/top_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "lib/str.h"
 
 /* No name in an archive is likely to be this one; a clash is an error, never a loss. */
-#define LIFT_NAME ".#lift-5b1c9e07"
+#define STRIP_NAME ".#lift-5b1c9e07"
 
 static const char *const system_parts[] = {
 	"bin",	 "boot",   "dev",   "etc", "gnu", "home", "lib",  "lib32",
@@ -71,7 +71,7 @@ static bool is_system_part(const char *name)
 	return false;
 }
 
-int lift_find(int root_fd, char **ret_name)
+int top_folder_find(int root_fd, char **ret_name)
 {
 	autocall(cleanup_dir) DIR *dir = NULL;
 	autofree char *name = NULL;
@@ -97,16 +97,16 @@ int lift_find(int root_fd, char **ret_name)
 	return 1;
 }
 
-int lift_up(int root_fd, const char *name)
+int top_folder_strip(int root_fd, const char *name)
 {
 	autocall(cleanup_dir) DIR *dir = NULL;
 	const char *child;
 	bool moved;
 	/* Aside first: the folder may hold an entry of its own name. */
-	int r = sys_renameat2(root_fd, name, root_fd, LIFT_NAME, RENAME_NOREPLACE);
+	int r = sys_renameat2(root_fd, name, root_fd, STRIP_NAME, RENAME_NOREPLACE);
 
 	if (r == 0)
-		r = dir_open(root_fd, LIFT_NAME, &dir);
+		r = dir_open(root_fd, STRIP_NAME, &dir);
 	if (r < 0)
 		return r;
 	/* Entries that move away while a directory is read may hide others: read until it's empty.
@@ -123,5 +123,5 @@ int lift_up(int root_fd, const char *name)
 	} while (moved && r == 0);
 	if (r < 0)
 		return r;
-	return unlinkat(root_fd, LIFT_NAME, AT_REMOVEDIR) < 0 ? -errno : 0;
+	return unlinkat(root_fd, STRIP_NAME, AT_REMOVEDIR) < 0 ? -errno : 0;
 }

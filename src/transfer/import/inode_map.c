@@ -3,7 +3,7 @@
  * Records by inode: an array, and a table of places in it by open addressing. The kernel hands out
  * inode numbers, so an archive can't make them collide. Runs in the worker.
  */
-#include "transfer/import/pending.h"
+#include "transfer/import/inode_map.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,13 +13,13 @@
 /* What an allocation takes besides its bytes, about. */
 #define ALLOCATION_OVERHEAD 16
 
-static size_t slot_home(const struct pending *p, uint64_t ino)
+static size_t slot_home(const struct inode_map *p, uint64_t ino)
 {
 	return (size_t)((ino * UINT64_C(0x9e3779b97f4a7c15)) >> 17) & (p->slot_count - 1);
 }
 
 /* The slot of that inode, or the empty one where it belongs. */
-static size_t slot_find(const struct pending *p, uint64_t ino)
+static size_t slot_find(const struct inode_map *p, uint64_t ino)
 {
 	size_t i = slot_home(p, ino);
 
@@ -29,7 +29,7 @@ static size_t slot_find(const struct pending *p, uint64_t ino)
 }
 
 /* Never more than half full. */
-static int slots_grow(struct pending *p)
+static int slots_grow(struct inode_map *p)
 {
 	size_t wanted = p->slot_count ? 2 * p->slot_count : (size_t)2 * ITEMS_MIN;
 	uint32_t *slots;
@@ -47,10 +47,10 @@ static int slots_grow(struct pending *p)
 	return 0;
 }
 
-static int items_grow(struct pending *p)
+static int items_grow(struct inode_map *p)
 {
 	size_t capacity = p->capacity ? 2 * p->capacity : ITEMS_MIN;
-	struct pending_item *grown;
+	struct inode_record *grown;
 
 	if (p->count < p->capacity)
 		return 0;
@@ -72,9 +72,9 @@ static uint64_t acl_bytes(const struct acl *acl)
 	return bytes;
 }
 
-static uint64_t item_bytes(const struct pending_item *item)
+static uint64_t item_bytes(const struct inode_record *item)
 {
-	const struct meta *m = &item->meta;
+	const struct metadata *m = &item->metadata;
 	/* Array and table are up to twice as large as what is in use. */
 	uint64_t bytes = 2 * (sizeof(*item) + 2 * sizeof(uint32_t));
 
@@ -85,31 +85,31 @@ static uint64_t item_bytes(const struct pending_item *item)
 	return bytes + (item->path ? strlen(item->path) + ALLOCATION_OVERHEAD : 0);
 }
 
-static void count_item(struct pending *p, const struct pending_item *item, bool in)
+static void count_item(struct inode_map *p, const struct inode_record *item, bool in)
 {
 	uint64_t bytes = item_bytes(item);
 
 	p->bytes = in ? p->bytes + bytes : p->bytes - bytes;
-	if (meta_has_names(&item->meta))
+	if (metadata_has_names(&item->metadata))
 		p->names = in ? p->names + 1 : p->names - 1;
 	if (!item->directory)
 		p->files = in ? p->files + 1 : p->files - 1;
 }
 
-static void item_done(struct pending *p, struct pending_item *item)
+static void item_done(struct inode_map *p, struct inode_record *item)
 {
 	count_item(p, item, false);
-	meta_done(&item->meta);
+	metadata_done(&item->metadata);
 	free(item->path);
 }
 
-int pending_put(struct pending *p, const struct pending_item *item)
+int inode_map_put(struct inode_map *p, const struct inode_record *item)
 {
-	struct pending_item *known = pending_find(p, item->ino);
+	struct inode_record *known = inode_map_find(p, item->ino);
 	uint64_t given_back = known ? item_bytes(known) : 0;
 	int r;
 
-	if (p->bytes - given_back + item_bytes(item) > PENDING_BYTES_MAX)
+	if (p->bytes - given_back + item_bytes(item) > INODE_MAP_BYTES_MAX)
 		return -E2BIG;
 	if (known) {
 		item_done(p, known);
@@ -127,7 +127,7 @@ int pending_put(struct pending *p, const struct pending_item *item)
 	return 0;
 }
 
-struct pending_item *pending_find(const struct pending *p, uint64_t ino)
+struct inode_record *inode_map_find(const struct inode_map *p, uint64_t ino)
 {
 	uint32_t at = p->count > 0 ? p->slots[slot_find(p, ino)] : 0;
 
@@ -135,7 +135,7 @@ struct pending_item *pending_find(const struct pending *p, uint64_t ino)
 }
 
 /* Moves up what lies behind the hole and would not be found across it. */
-static void slot_clear(struct pending *p, size_t hole)
+static void slot_clear(struct inode_map *p, size_t hole)
 {
 	size_t mask = p->slot_count - 1;
 
@@ -150,9 +150,9 @@ static void slot_clear(struct pending *p, size_t hole)
 	p->slots[hole] = 0;
 }
 
-void pending_drop(struct pending *p, uint64_t ino)
+void inode_map_drop(struct inode_map *p, uint64_t ino)
 {
-	struct pending_item *item = pending_find(p, ino), *last;
+	struct inode_record *item = inode_map_find(p, ino), *last;
 
 	if (!item)
 		return;
@@ -166,11 +166,11 @@ void pending_drop(struct pending *p, uint64_t ino)
 	*item = *last;
 }
 
-void pending_done(struct pending *p)
+void inode_map_done(struct inode_map *p)
 {
 	for (size_t i = 0; i < p->count; i++)
 		item_done(p, &p->items[i]);
 	free(p->items);
 	free(p->slots);
-	*p = (struct pending){};
+	*p = (struct inode_map){};
 }

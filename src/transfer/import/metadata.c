@@ -3,7 +3,7 @@
  * Applies what an archive says about a file besides its content. Must never look up a user's name
  * on this host. Runs in the worker.
  */
-#include "transfer/import/meta.h"
+#include "transfer/import/metadata.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -19,8 +19,8 @@
 
 #include "lib/macro.h"
 #include "lib/str.h"
+#include "transfer/import/accounts.h"
 #include "transfer/import/acl.h"
-#include "transfer/import/names.h"
 
 #define ACL_ACCESS "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
@@ -40,7 +40,7 @@ static bool xattr_is_kept(const char *name)
 	       streq(name, ACL_DEFAULT);
 }
 
-static int meta_add_xattr(struct meta *m, const char *name, const void *value, size_t size)
+static int metadata_add_xattr(struct metadata *m, const char *name, const void *value, size_t size)
 {
 	struct xattr *grown;
 	struct xattr x = {.size = size};
@@ -63,7 +63,7 @@ static int meta_add_xattr(struct meta *m, const char *name, const void *value, s
 	return 0;
 }
 
-static bool meta_has_xattr(const struct meta *m, const char *name)
+static bool metadata_has_xattr(const struct metadata *m, const char *name)
 {
 	for (size_t i = 0; i < m->xattr_count; i++)
 		if (streq(m->xattrs[i].name, name))
@@ -71,8 +71,8 @@ static bool meta_has_xattr(const struct meta *m, const char *name)
 	return false;
 }
 
-static int meta_read_xattrs(struct archive_entry *entry, struct transfer_stats *stats,
-			    struct meta *m)
+static int metadata_read_xattrs(struct archive_entry *entry, struct transfer_stats *stats,
+				struct metadata *m)
 {
 	const char *name;
 	const void *value;
@@ -83,7 +83,7 @@ static int meta_read_xattrs(struct archive_entry *entry, struct transfer_stats *
 		int r = 0;
 
 		if (name && xattr_is_kept(name))
-			r = meta_add_xattr(m, name, value, size);
+			r = metadata_add_xattr(m, name, value, size);
 		else
 			stats_add(&stats->dropped_xattrs, 1);
 		if (r < 0)
@@ -97,23 +97,23 @@ static const char *acl_xattr_name(bool defaults)
 	return defaults ? ACL_DEFAULT : ACL_ACCESS;
 }
 
-static int meta_add_acl(struct meta *m, bool defaults, const struct acl *acl)
+static int metadata_add_acl(struct metadata *m, bool defaults, const struct acl *acl)
 {
 	uint8_t blob[ACL_BLOB_MAX];
 	size_t size = acl_encode(acl, blob);
 
-	return meta_add_xattr(m, acl_xattr_name(defaults), blob, size);
+	return metadata_add_xattr(m, acl_xattr_name(defaults), blob, size);
 }
 
-static int meta_read_acl(struct archive_entry *entry, struct transfer_stats *stats, bool defaults,
-			 struct meta *m)
+static int metadata_read_acl(struct archive_entry *entry, struct transfer_stats *stats,
+			     bool defaults, struct metadata *m)
 {
 	struct acl acl;
 	int r;
 
 	/* tar --xattrs-include=* stores the kernel's own form too: numbers, where --acls has names.
 	 */
-	if (meta_has_xattr(m, acl_xattr_name(defaults)))
+	if (metadata_has_xattr(m, acl_xattr_name(defaults)))
 		return 0;
 	r = acl_read(entry, defaults, &acl);
 	if (r == -EINVAL) {
@@ -127,12 +127,13 @@ static int meta_read_acl(struct archive_entry *entry, struct transfer_stats *sta
 		return 0;
 	}
 	if (acl.count > 0)
-		r = meta_add_acl(m, defaults, &acl);
+		r = metadata_add_acl(m, defaults, &acl);
 	acl_done(&acl);
 	return r;
 }
 
-static int meta_read_acls(struct archive_entry *entry, struct transfer_stats *stats, struct meta *m)
+static int metadata_read_acls(struct archive_entry *entry, struct transfer_stats *stats,
+			      struct metadata *m)
 {
 	int types = archive_entry_acl_types(entry);
 	int r = 0;
@@ -140,22 +141,22 @@ static int meta_read_acls(struct archive_entry *entry, struct transfer_stats *st
 	if (types & ARCHIVE_ENTRY_ACL_TYPE_NFS4)
 		stats_add(&stats->dropped_acls, 1);
 	if (types & ARCHIVE_ENTRY_ACL_TYPE_ACCESS)
-		r = meta_read_acl(entry, stats, false, m);
+		r = metadata_read_acl(entry, stats, false, m);
 	if (r == 0 && (types & ARCHIVE_ENTRY_ACL_TYPE_DEFAULT))
-		r = meta_read_acl(entry, stats, true, m);
+		r = metadata_read_acl(entry, stats, true, m);
 	return r;
 }
 
-static struct timespec meta_time(int set, time_t seconds, long nanoseconds)
+static struct timespec metadata_time(int set, time_t seconds, long nanoseconds)
 {
 	if (!set)
 		return (struct timespec){.tv_nsec = UTIME_OMIT};
 	return (struct timespec){seconds, MIN(MAX(nanoseconds, 0L), NSEC_MAX)};
 }
 
-int meta_read(struct archive_entry *entry, struct transfer_stats *stats, struct meta *ret)
+int metadata_read(struct archive_entry *entry, struct transfer_stats *stats, struct metadata *ret)
 {
-	struct meta m = {.mode = archive_entry_mode(entry) & 07777};
+	struct metadata m = {.mode = archive_entry_mode(entry) & 07777};
 	la_int64_t uid = archive_entry_uid(entry), gid = archive_entry_gid(entry);
 	unsigned long set, clear;
 	int r = 0;
@@ -164,24 +165,24 @@ int meta_read(struct archive_entry *entry, struct transfer_stats *stats, struct 
 		return -EINVAL;
 	m.uid = (uid_t)uid;
 	m.gid = (gid_t)gid;
-	m.times[0] = meta_time(archive_entry_atime_is_set(entry), archive_entry_atime(entry),
-			       archive_entry_atime_nsec(entry));
-	m.times[1] = meta_time(archive_entry_mtime_is_set(entry), archive_entry_mtime(entry),
-			       archive_entry_mtime_nsec(entry));
+	m.times[0] = metadata_time(archive_entry_atime_is_set(entry), archive_entry_atime(entry),
+				   archive_entry_atime_nsec(entry));
+	m.times[1] = metadata_time(archive_entry_mtime_is_set(entry), archive_entry_mtime(entry),
+				   archive_entry_mtime_nsec(entry));
 	archive_entry_fflags(entry, &set, &clear);
 	m.flags = (unsigned)set & FLAGS_KEPT;
 	if (archive_entry_xattr_count(entry) > 0)
-		r = meta_read_xattrs(entry, stats, &m);
+		r = metadata_read_xattrs(entry, stats, &m);
 	if (r == 0 && archive_entry_acl_types(entry) != 0)
-		r = meta_read_acls(entry, stats, &m);
+		r = metadata_read_acls(entry, stats, &m);
 	if (r < 0)
-		meta_done(&m);
+		metadata_done(&m);
 	else
 		*ret = m;
 	return r;
 }
 
-void meta_done(struct meta *m)
+void metadata_done(struct metadata *m)
 {
 	for (size_t i = 0; i < m->xattr_count; i++) {
 		free(m->xattrs[i].name);
@@ -194,19 +195,19 @@ void meta_done(struct meta *m)
 	acl_done(&m->named_acls[1]);
 }
 
-void meta_forget(struct meta *m)
+void metadata_forget(struct metadata *m)
 {
 	m->xattrs = NULL;
 	m->xattr_count = 0;
 	m->named_acls[0] = m->named_acls[1] = (struct acl){};
 }
 
-bool meta_has_names(const struct meta *m)
+bool metadata_has_names(const struct metadata *m)
 {
 	return m->named_acls[0].count > 0 || m->named_acls[1].count > 0;
 }
 
-uint64_t meta_xattr_bytes(const struct meta *m)
+uint64_t metadata_xattr_bytes(const struct metadata *m)
 {
 	uint64_t bytes = 0;
 
@@ -217,25 +218,25 @@ uint64_t meta_xattr_bytes(const struct meta *m)
 	return bytes;
 }
 
-static void ace_resolve(struct ace *ace, const struct names_pair *names, const char *path,
+static void ace_resolve(struct ace *ace, const struct accounts *names, const char *path,
 			struct transfer_stats *stats)
 {
 	bool user = ace->tag == ACL_USER;
 
-	if (names_find(user ? &names->users : &names->groups, ace->name, &ace->id) < 0) {
+	if (account_find(user ? &names->users : &names->groups, ace->name, &ace->id) < 0) {
 		stats_note(stats,
 			   "entry '%.300s': its ACL's %s '%.100s' is not in the image's %s and was "
 			   "left out",
 			   path, user ? "user" : "group", ace->name,
-			   user ? NAMES_USERS : NAMES_GROUPS);
+			   user ? ACCOUNTS_USERS : ACCOUNTS_GROUPS);
 		return;
 	}
 	free(ace->name);
 	ace->name = NULL;
 }
 
-int meta_resolve(struct meta *m, const struct names_pair *names, const char *path,
-		 struct transfer_stats *stats)
+int metadata_resolve(struct metadata *m, const struct accounts *names, const char *path,
+		     struct transfer_stats *stats)
 {
 	int r = 0;
 
@@ -246,13 +247,13 @@ int meta_resolve(struct meta *m, const struct names_pair *names, const char *pat
 			if (acl->aces[i].name)
 				ace_resolve(&acl->aces[i], names, path, stats);
 		if (acl->count > 0)
-			r = meta_add_acl(m, defaults, acl);
+			r = metadata_add_acl(m, defaults, acl);
 		acl_done(acl);
 	}
 	return r;
 }
 
-static int meta_apply_xattr(const struct xattr *x, int fd, struct transfer_stats *stats)
+static int metadata_apply_xattr(const struct xattr *x, int fd, struct transfer_stats *stats)
 {
 	if (fsetxattr(fd, x->name, x->value, x->size, 0) == 0)
 		return 0;
@@ -264,10 +265,10 @@ static int meta_apply_xattr(const struct xattr *x, int fd, struct transfer_stats
 	return 0;
 }
 
-int meta_apply_xattrs(const struct meta *m, int fd, struct transfer_stats *stats)
+int metadata_apply_xattrs(const struct metadata *m, int fd, struct transfer_stats *stats)
 {
 	for (size_t i = 0; i < m->xattr_count; i++) {
-		int r = meta_apply_xattr(&m->xattrs[i], fd, stats);
+		int r = metadata_apply_xattr(&m->xattrs[i], fd, stats);
 
 		if (r < 0)
 			return r;
@@ -275,7 +276,7 @@ int meta_apply_xattrs(const struct meta *m, int fd, struct transfer_stats *stats
 	return 0;
 }
 
-int meta_apply_fd(const struct meta *m, int fd, bool fresh, struct transfer_stats *stats)
+int metadata_apply_fd(const struct metadata *m, int fd, bool fresh, struct transfer_stats *stats)
 {
 	bool owner_differs = !fresh || m->uid != 0 || m->gid != 0;
 	int r;
@@ -284,13 +285,13 @@ int meta_apply_fd(const struct meta *m, int fd, bool fresh, struct transfer_stat
 		return -errno;
 	if ((!fresh || (m->mode & 07000)) && fchmod(fd, m->mode) < 0)
 		return -errno;
-	r = meta_apply_xattrs(m, fd, stats);
+	r = metadata_apply_xattrs(m, fd, stats);
 	if (r < 0)
 		return r;
 	return futimens(fd, m->times) < 0 ? -errno : 0;
 }
 
-int meta_apply_at(const struct meta *m, int dir_fd, const char *name, mode_t type)
+int metadata_apply_at(const struct metadata *m, int dir_fd, const char *name, mode_t type)
 {
 	if ((m->uid != 0 || m->gid != 0) &&
 	    fchownat(dir_fd, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) < 0)
@@ -302,7 +303,7 @@ int meta_apply_at(const struct meta *m, int dir_fd, const char *name, mode_t typ
 	return 0;
 }
 
-int meta_apply_flags(unsigned flags, int fd, struct transfer_stats *stats)
+int metadata_apply_flags(unsigned flags, int fd, struct transfer_stats *stats)
 {
 	unsigned now;
 

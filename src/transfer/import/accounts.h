@@ -8,26 +8,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NAMES_USERS "/etc/passwd"
-#define NAMES_GROUPS "/etc/group"
+#define ACCOUNTS_USERS "/etc/passwd"
+#define ACCOUNTS_GROUPS "/etc/group"
 
-struct names_row {
+struct account {
 	const char *name;
 	uint32_t id;
 };
 
-struct names {
+struct account_list {
 	char *text; /* what the rows point into */
-	struct names_row *rows;
+	struct account *rows;
 	size_t count;
 };
 
-struct names_pair {
-	struct names users, groups;
+struct accounts {
+	struct account_list users, groups;
 };
 
 /* A tree whose files are missing, or aren't files, or are too large has no names. 0 or -ENOMEM. */
-int names_read(int root_fd, struct names_pair *ret);
-void names_done(struct names_pair *names);
+int accounts_read(int root_fd, struct accounts *ret);
+void accounts_done(struct accounts *names);
 /* 0 or -ESRCH. root is 0 also where no file says so. */
-int names_find(const struct names *names, const char *name, uint32_t *ret_id);
+int account_find(const struct account_list *names, const char *name, uint32_t *ret_id);

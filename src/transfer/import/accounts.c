@@ -2,7 +2,7 @@
 /*
  * Looks up the names of a hostile tree. Must never ask NSS. Runs in the worker.
  */
-#include "transfer/import/names.h"
+#include "transfer/import/accounts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 static int row_compare(const void *a, const void *b)
 {
-	const struct names_row *x = a, *y = b;
+	const struct account *x = a, *y = b;
 	int order = strcmp(x->name, y->name);
 
 	/* The first line that has a name counts; all names point into one text. */
@@ -23,7 +23,7 @@ static int row_compare(const void *a, const void *b)
 }
 
 /* name:password:number:… in both files. */
-static int row_parse(char *line, struct names_row *ret)
+static int row_parse(char *line, struct account *ret)
 {
 	const char *name = strsep(&line, ":");
 	const char *password = name ? strsep(&line, ":") : NULL;
@@ -33,7 +33,7 @@ static int row_parse(char *line, struct names_row *ret)
 	return number && line ? parse_uid(number, &ret->id) : -EINVAL;
 }
 
-static int names_parse(struct names *n)
+static int names_parse(struct account_list *n)
 {
 	char *line, *rest = n->text;
 	size_t lines = 1;
@@ -44,7 +44,7 @@ static int names_parse(struct names *n)
 	if (!n->rows)
 		return -ENOMEM;
 	while ((line = strsep(&rest, "\n"))) {
-		struct names_row *row = &n->rows[n->count];
+		struct account *row = &n->rows[n->count];
 
 		row->name = line;
 		if (row_parse(line, row) == 0 && row->name[0])
@@ -54,7 +54,7 @@ static int names_parse(struct names *n)
 	return 0;
 }
 
-static int names_read_file(int root_fd, const char *path, struct names *n)
+static int names_read_file(int root_fd, const char *path, struct account_list *n)
 {
 	int r = path_read_in_root(root_fd, path, USERDB_FILE_MAX, &n->text, NULL);
 
@@ -63,30 +63,30 @@ static int names_read_file(int root_fd, const char *path, struct names *n)
 	return r < 0 ? 0 : names_parse(n);
 }
 
-int names_read(int root_fd, struct names_pair *ret)
+int accounts_read(int root_fd, struct accounts *ret)
 {
-	struct names_pair names = {};
-	int r = names_read_file(root_fd, NAMES_USERS, &names.users);
+	struct accounts names = {};
+	int r = names_read_file(root_fd, ACCOUNTS_USERS, &names.users);
 
 	if (r == 0)
-		r = names_read_file(root_fd, NAMES_GROUPS, &names.groups);
+		r = names_read_file(root_fd, ACCOUNTS_GROUPS, &names.groups);
 	if (r < 0)
-		names_done(&names);
+		accounts_done(&names);
 	else
 		*ret = names;
 	return r;
 }
 
-void names_done(struct names_pair *names)
+void accounts_done(struct accounts *names)
 {
 	free(names->users.text);
 	free(names->users.rows);
 	free(names->groups.text);
 	free(names->groups.rows);
-	*names = (struct names_pair){};
+	*names = (struct accounts){};
 }
 
-int names_find(const struct names *names, const char *name, uint32_t *ret_id)
+int account_find(const struct account_list *names, const char *name, uint32_t *ret_id)
 {
 	size_t low = 0, high = names->count;
 

@@ -3,7 +3,7 @@
  * The walk over a tree of files. Must never trust that ".." leads back to where it came from: the
  * tree may belong to somebody who moves directories meanwhile. Parent side of clone() only.
  */
-#include "lib/tree.h"
+#include "lib/tree_walk.h"
 
 #include <dirent.h>
 #include <errno.h>

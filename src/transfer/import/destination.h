@@ -13,7 +13,7 @@
 
 #include "transfer/import/entry.h"
 
-struct tree {
+struct destination {
 	int root_fd; /* not owned */
 	int parent_fd;
 	char parent[ENTRY_NAME_SIZE]; /* what parent_fd is, while it is open */
@@ -26,26 +26,27 @@ struct place {
 	const char *name;
 };
 
-void tree_init(struct tree *t, int root_fd);
-void tree_done(struct tree *t);
+void destination_init(struct destination *to, int root_fd);
+void destination_done(struct destination *to);
 
 /*
  * The place of a name other than "". Missing parents are made, 0755. -ELOOP when a parent is a
  * symbolic link, -ENOTDIR when it is another kind of file. Valid until the next tree_…() call.
  */
-int tree_locate(struct tree *t, const char *name, struct place *ret);
+int destination_locate(struct destination *to, const char *name, struct place *ret);
 
 /*
  * Removes what is there for another entry of that name; a directory only when it's empty. Tells the
  * inode's number if that was its last name, else 0.
  */
-int tree_make_room(struct tree *t, const char *name, const struct place *place, uint64_t *ret_ino);
+int destination_clear(struct destination *to, const char *name, const struct place *place,
+		      uint64_t *ret_ino);
 
 /*
  * Opens a name below the root ("" is the root) without following links: -ELOOP for one, unless it
  * is the last part and flags have O_PATH | O_NOFOLLOW. A descriptor or -errno.
  */
-int tree_open(const struct tree *t, const char *name, int flags);
+int destination_open(const struct destination *to, const char *name, int flags);
 
 /* A hard link at `place` to `target`, itself never followed when it is a link. */
-int tree_link(const struct tree *t, const char *target, const struct place *place);
+int destination_link(const struct destination *to, const char *target, const struct place *place);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Counts what an archive takes of a disk. Runs in the worker, and once in its parent. */
-#include "transfer/import/room.h"
+#include "transfer/import/quota.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 /* What a directory keeps of a name besides its bytes. */
 #define NAME_OVERHEAD 16
 
-static int take_bytes(struct room *r, uint64_t bytes)
+static int take_bytes(struct quota *r, uint64_t bytes)
 {
 	if (bytes > r->bytes_max - MIN(r->bytes, r->bytes_max))
 		return -ENOSPC;
@@ -22,12 +22,12 @@ static int take_bytes(struct room *r, uint64_t bytes)
 	return 0;
 }
 
-int room_take_name(struct room *r, const char *name)
+int quota_take_name(struct quota *r, const char *name)
 {
 	return take_bytes(r, strlen(name) + NAME_OVERHEAD);
 }
 
-int room_take_inode(struct room *r, uint64_t bytes)
+int quota_take_inode(struct quota *r, uint64_t bytes)
 {
 	if (r->inodes >= r->inodes_max)
 		return -ENOSPC;
@@ -36,16 +36,16 @@ int room_take_inode(struct room *r, uint64_t bytes)
 	return take_bytes(r, bytes);
 }
 
-int room_take_data(struct room *r, uint64_t offset, uint64_t size)
+int quota_take_data(struct quota *r, uint64_t offset, uint64_t size)
 {
-	uint64_t first = offset / ROOM_BLOCK, last, blocks;
+	uint64_t first = offset / QUOTA_BLOCK, last, blocks;
 
 	if (size == 0)
 		return 0;
-	last = (offset + size - 1) / ROOM_BLOCK;
+	last = (offset + size - 1) / QUOTA_BLOCK;
 	blocks = last - first + 1 - (r->last_block == first + 1);
 	r->last_block = last + 1;
-	return take_bytes(r, blocks * ROOM_BLOCK);
+	return take_bytes(r, blocks * QUOTA_BLOCK);
 }
 
 static uint64_t spare(uint64_t available, uint64_t total, uint64_t reserve_max)
@@ -55,13 +55,13 @@ static uint64_t spare(uint64_t available, uint64_t total, uint64_t reserve_max)
 	return available > reserve ? available - reserve : 0;
 }
 
-struct room room_of_file_system(uint64_t bytes_free, uint64_t bytes_total, uint64_t inodes_free,
-				uint64_t inodes_total)
+struct quota quota_of_file_system(uint64_t bytes_free, uint64_t bytes_total, uint64_t inodes_free,
+				  uint64_t inodes_total)
 {
-	return (struct room){
+	return (struct quota){
 		.bytes_max = spare(bytes_free, bytes_total, RESERVE_BYTES_MAX),
 		.inodes_max = inodes_total == 0
-				      ? ROOM_UNLIMITED
+				      ? QUOTA_UNLIMITED
 				      : spare(inodes_free, inodes_total, RESERVE_INODES_MAX),
 	};
 }

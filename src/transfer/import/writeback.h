@@ -9,10 +9,10 @@
 
 #include "transfer/failure.h"
 
-struct flusher;
+struct writeback;
 
-int flusher_start(int tree_fd, struct failure *failure, struct flusher **ret);
+int writeback_start(int tree_fd, struct failure *failure, struct writeback **ret);
 /* So many bytes were written to files in all. */
-void flusher_note(struct flusher *f, uint64_t bytes);
+void writeback_note(struct writeback *f, uint64_t bytes);
 /* Ends the thread, after the sync it is in. 0, or the error of a sync, which must not be lost. */
-int flusher_finish(struct flusher *f);
+int writeback_finish(struct writeback *f);

@@ -4,7 +4,7 @@
  * archives list the files of a directory together. Must never resolve a path of two or more parts
  * but by openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. Runs in the worker.
  */
-#include "transfer/import/tree.h"
+#include "transfer/import/destination.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,31 +17,31 @@
 #define RESOLVE_IN_TREE (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define MAKE_DIR_TRIES 3
 
-void tree_init(struct tree *t, int root_fd)
+void destination_init(struct destination *to, int root_fd)
 {
-	*t = (struct tree){.root_fd = root_fd, .parent_fd = -1};
+	*to = (struct destination){.root_fd = root_fd, .parent_fd = -1};
 }
 
-static void tree_forget_parent(struct tree *t)
+static void destination_forget_parent(struct destination *to)
 {
-	if (t->parent_fd >= 0)
-		(void)close(t->parent_fd);
-	t->parent_fd = -1;
+	if (to->parent_fd >= 0)
+		(void)close(to->parent_fd);
+	to->parent_fd = -1;
 }
 
-void tree_done(struct tree *t)
+void destination_done(struct destination *to)
 {
-	tree_forget_parent(t);
+	destination_forget_parent(to);
 }
 
-int tree_open(const struct tree *t, const char *name, int flags)
+int destination_open(const struct destination *to, const char *name, int flags)
 {
-	return sys_openat2(t->root_fd, name[0] ? name : ".",
+	return sys_openat2(to->root_fd, name[0] ? name : ".",
 			   (uint64_t)(unsigned)(flags | O_CLOEXEC), 0, RESOLVE_IN_TREE);
 }
 
 /* Opens one part below a directory, making it when it is missing. */
-static int tree_step(struct tree *t, int dir_fd, const char *name)
+static int destination_step(struct destination *to, int dir_fd, const char *name)
 {
 	for (unsigned i = 0; i < MAKE_DIR_TRIES; i++) {
 		int fd = sys_openat2(dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
@@ -50,7 +50,7 @@ static int tree_step(struct tree *t, int dir_fd, const char *name)
 		if (fd != -ENOENT)
 			return fd;
 		if (mkdirat(dir_fd, name, 0755) == 0)
-			t->made++;
+			to->made++;
 		else if (errno != EEXIST)
 			return -errno;
 	}
@@ -58,9 +58,9 @@ static int tree_step(struct tree *t, int dir_fd, const char *name)
 }
 
 /* Makes the missing parents of a path, part by part. `path` is changed while at work. */
-static int tree_make_parents(struct tree *t, char *path)
+static int destination_make_parents(struct destination *to, char *path)
 {
-	autoclose int fd = tree_open(t, "", O_PATH | O_DIRECTORY);
+	autoclose int fd = destination_open(to, "", O_PATH | O_DIRECTORY);
 	char *part = path;
 
 	while (fd >= 0 && part) {
@@ -69,7 +69,7 @@ static int tree_make_parents(struct tree *t, char *path)
 
 		if (slash)
 			*slash = '\0';
-		next = tree_step(t, fd, part);
+		next = destination_step(to, fd, part);
 		if (slash)
 			*slash++ = '/';
 		(void)close(fd);
@@ -79,31 +79,32 @@ static int tree_make_parents(struct tree *t, char *path)
 	return take_fd(&fd);
 }
 
-int tree_locate(struct tree *t, const char *name, struct place *ret)
+int destination_locate(struct destination *to, const char *name, struct place *ret)
 {
 	size_t length = entry_parent_length(name);
 	int fd;
 
 	if (length == 0) {
-		*ret = (struct place){t->root_fd, name};
+		*ret = (struct place){to->root_fd, name};
 		return 0;
 	}
-	if (t->parent_fd < 0 || strncmp(t->parent, name, length) != 0 || t->parent[length]) {
-		tree_forget_parent(t);
-		memcpy(t->parent, name, length);
-		t->parent[length] = '\0';
-		fd = tree_open(t, t->parent, O_PATH | O_DIRECTORY);
+	if (to->parent_fd < 0 || strncmp(to->parent, name, length) != 0 || to->parent[length]) {
+		destination_forget_parent(to);
+		memcpy(to->parent, name, length);
+		to->parent[length] = '\0';
+		fd = destination_open(to, to->parent, O_PATH | O_DIRECTORY);
 		if (fd == -ENOENT)
-			fd = tree_make_parents(t, t->parent);
+			fd = destination_make_parents(to, to->parent);
 		if (fd < 0)
 			return fd;
-		t->parent_fd = fd;
+		to->parent_fd = fd;
 	}
-	*ret = (struct place){t->parent_fd, name + length + 1};
+	*ret = (struct place){to->parent_fd, name + length + 1};
 	return 0;
 }
 
-int tree_make_room(struct tree *t, const char *name, const struct place *place, uint64_t *ret_ino)
+int destination_clear(struct destination *to, const char *name, const struct place *place,
+		      uint64_t *ret_ino)
 {
 	struct stat st;
 
@@ -115,12 +116,13 @@ int tree_make_room(struct tree *t, const char *name, const struct place *place, 
 	if (!S_ISDIR(st.st_mode))
 		return 0;
 	/* A kept descriptor of what was there would lead entries into a removed directory. */
-	if (t->parent_fd >= 0 && entry_is_below(t->parent, name) && place->dir_fd != t->parent_fd)
-		tree_forget_parent(t);
+	if (to->parent_fd >= 0 && entry_is_below(to->parent, name) &&
+	    place->dir_fd != to->parent_fd)
+		destination_forget_parent(to);
 	return 0;
 }
 
-int tree_link(const struct tree *t, const char *target, const struct place *place)
+int destination_link(const struct destination *to, const char *target, const struct place *place)
 {
 	size_t length = entry_parent_length(target);
 	char parent[ENTRY_NAME_SIZE];
@@ -128,7 +130,7 @@ int tree_link(const struct tree *t, const char *target, const struct place *plac
 
 	memcpy(parent, target, length);
 	parent[length] = '\0';
-	fd = tree_open(t, parent, O_PATH | O_DIRECTORY);
+	fd = destination_open(to, parent, O_PATH | O_DIRECTORY);
 	if (fd < 0)
 		return fd;
 	if (linkat(fd, target + (length ? length + 1 : 0), place->dir_fd, place->name, 0) < 0)

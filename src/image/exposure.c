@@ -3,7 +3,7 @@
  * The way from "/" to an image, looked at as a user without rights would walk it. Must never change
  * the mode of a directory other than the standard pool's. Caller's side of clone().
  */
-#include "image/way.h"
+#include "image/exposure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +56,7 @@ static char *parent_of(const char *path)
 	return strndup(path, length);
 }
 
-int image_way_is_open(const char *folder)
+int image_is_exposed(const char *folder)
 {
 	autofree char *at = strdup(folder);
 	int r;
@@ -106,16 +106,16 @@ static void close_or_warn(const char *folder, const char *what)
 		 " or another folder of mode 0700, or on a file system mounted with nosuid");
 }
 
-void image_close_pool(const char *pool)
+void image_protect_pool(const char *pool)
 {
 	autofree char *real = realpath(pool, NULL);
 
 	/* What can't be looked at is a fault that shows where it matters. */
-	if (real && image_way_is_open(real) > 0)
+	if (real && image_is_exposed(real) > 0)
 		close_or_warn(real, pool);
 }
 
-void image_close_way(const char *tree)
+void image_protect_tree(const char *tree)
 {
 	autofree char *real = realpath(tree, NULL), *folder = NULL;
 
@@ -123,6 +123,6 @@ void image_close_way(const char *tree)
 		return;
 	folder = parent_of(real);
 	/* The tree may be a mount of its own, with flags of its own. */
-	if (folder && image_way_is_open(folder) > 0 && !ignores_setuid(real))
+	if (folder && image_is_exposed(folder) > 0 && !ignores_setuid(real))
 		close_or_warn(folder, real);
 }

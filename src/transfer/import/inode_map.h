@@ -6,21 +6,21 @@
  */
 #pragma once
 
-#include "transfer/import/meta.h"
+#include "transfer/import/metadata.h"
 
 /* Two million directories; attributes and ACLs that wait take their share. */
-#define PENDING_BYTES_MAX (UINT64_C(256) * 1024 * 1024)
+#define INODE_MAP_BYTES_MAX (UINT64_C(256) * 1024 * 1024)
 
-struct pending_item {
+struct inode_record {
 	uint64_t ino;
-	struct meta meta;
+	struct metadata metadata;
 	char *path;	/* for words about named ACLs; NULL without those */
 	bool directory; /* the whole of meta waits, else only its flags and named ACLs */
-	bool fresh;	/* as meta_apply_fd() has it */
+	bool fresh;	/* as metadata_apply_fd() has it */
 };
 
-struct pending {
-	struct pending_item *items; /* in no order */
+struct inode_map {
+	struct inode_record *items; /* in no order */
 	uint32_t *slots;	    /* 1 + index into items, by inode; 0: empty */
 	size_t count;
 	size_t capacity;
@@ -31,11 +31,11 @@ struct pending {
 };
 
 /*
- * Takes what item->meta and item->path own, on success; replaces the record of that inode. -E2BIG
- * where it would take more than PENDING_BYTES_MAX, -ENOMEM.
+ * Takes what item->metadata and item->path own, on success; replaces the record of that inode.
+ * -E2BIG where it would take more than INODE_MAP_BYTES_MAX, -ENOMEM.
  */
-int pending_put(struct pending *p, const struct pending_item *item);
+int inode_map_put(struct inode_map *p, const struct inode_record *item);
 /* NULL when there is none; valid until the next put or drop. */
-struct pending_item *pending_find(const struct pending *p, uint64_t ino);
-void pending_drop(struct pending *p, uint64_t ino);
-void pending_done(struct pending *p);
+struct inode_record *inode_map_find(const struct inode_map *p, uint64_t ino);
+void inode_map_drop(struct inode_map *p, uint64_t ino);
+void inode_map_done(struct inode_map *p);

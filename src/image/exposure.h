@@ -10,12 +10,12 @@
  * Whether a user other than root can come into `folder`, an absolute path with links resolved, and
  * run setuid files there. 1, 0 or -errno. Quiet.
  */
-int image_way_is_open(const char *folder);
+int image_is_exposed(const char *folder);
 
 /*
  * Looks at the way to the folder that images lie in. Closes the standard pool (IMAGE_POOL, mode
  * 0700) where that is what leaves it open; elsewhere warns and says what would mend it. Logs.
  */
-void image_close_pool(const char *pool);
+void image_protect_pool(const char *pool);
 /* The same for the tree of a machine. The host's own root is everybody's: nothing is said. */
-void image_close_way(const char *tree);
+void image_protect_tree(const char *tree);

@@ -6,7 +6,7 @@
  * The name of the only entry of the root when it is a directory and no part of a system itself
  * ("usr", "nix", …). 1 with *ret_name set, 0 when there is nothing to lift, or -errno.
  */
-int lift_find(int root_fd, char **ret_name);
+int top_folder_find(int root_fd, char **ret_name);
 
 /* Moves what is in root/name into the root and removes the empty folder. 0 or -errno. */
-int lift_up(int root_fd, const char *name);
+int top_folder_strip(int root_fd, const char *name);

@@ -3,7 +3,7 @@
  * Calls syncfs() after each so many bytes. The kernel reports a write error once for each open
  * file: what a sync here is told the parent's never hears of, so it must never be dropped.
  */
-#include "transfer/import/flusher.h"
+#include "transfer/import/writeback.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@
 /* Large enough that a sync has work, small enough that the last one has little. */
 #define FLUSH_STEP (UINT64_C(24) * 1024 * 1024)
 
-struct flusher {
+struct writeback {
 	struct failure *failure;
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
@@ -27,7 +27,7 @@ struct flusher {
 };
 
 /* True to sync, false to end. */
-static bool flusher_wait(struct flusher *f)
+static bool writeback_wait(struct writeback *f)
 {
 	bool go;
 
@@ -40,19 +40,19 @@ static bool flusher_wait(struct flusher *f)
 	return go;
 }
 
-static void *flusher_run(void *userdata)
+static void *writeback_run(void *userdata)
 {
-	struct flusher *f = userdata;
+	struct writeback *f = userdata;
 
-	while (f->error == 0 && flusher_wait(f))
+	while (f->error == 0 && writeback_wait(f))
 		if (syncfs(f->fd) < 0)
 			f->error = failure_errno(f->failure, -errno, "write the tree to disk");
 	return NULL;
 }
 
-int flusher_start(int tree_fd, struct failure *failure, struct flusher **ret)
+int writeback_start(int tree_fd, struct failure *failure, struct writeback **ret)
 {
-	struct flusher *f = calloc(1, sizeof(*f));
+	struct writeback *f = calloc(1, sizeof(*f));
 	int r = -ENOMEM;
 
 	if (f) {
@@ -61,7 +61,7 @@ int flusher_start(int tree_fd, struct failure *failure, struct flusher **ret)
 		f->next = FLUSH_STEP;
 		(void)pthread_mutex_init(&f->lock, NULL);
 		(void)pthread_cond_init(&f->wanted, NULL);
-		r = -pthread_create(&f->thread, NULL, flusher_run, f);
+		r = -pthread_create(&f->thread, NULL, writeback_run, f);
 	}
 	if (r < 0) {
 		free(f);
@@ -71,7 +71,7 @@ int flusher_start(int tree_fd, struct failure *failure, struct flusher **ret)
 	return 0;
 }
 
-void flusher_note(struct flusher *f, uint64_t bytes)
+void writeback_note(struct writeback *f, uint64_t bytes)
 {
 	if (bytes < f->next)
 		return;
@@ -82,7 +82,7 @@ void flusher_note(struct flusher *f, uint64_t bytes)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
-int flusher_finish(struct flusher *f)
+int writeback_finish(struct writeback *f)
 {
 	int r;
 

@@ -6,7 +6,7 @@
  * they are set). Dropped and counted: trusted.* (overlayfs reads instructions from them),
  * user.overlay.* (the same, unprivileged), every other security.* (labels and signatures of another
  * host) and system.*. The owner is a number always. An ACL may come with names (tar --acls): they
- * mean the users and groups of the tree itself, whose files may come later: see meta_resolve().
+ * mean the users and groups of the tree itself, whose files may come later: see metadata_resolve().
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 #include "transfer/stats.h"
 
 struct archive_entry;
-struct names_pair;
+struct accounts;
 
 #define XATTR_VALUE_MAX ((size_t)64 * 1024)
 #define XATTR_COUNT_MAX 256
@@ -30,7 +30,7 @@ struct xattr {
 	size_t size;
 };
 
-struct meta {
+struct metadata {
 	mode_t mode; /* permission bits, with set-id and sticky */
 	uid_t uid;
 	gid_t gid;
@@ -42,30 +42,30 @@ struct meta {
 };
 
 /* -EINVAL for an id that no file can have, -E2BIG for too large attributes, -ENOMEM. */
-int meta_read(struct archive_entry *entry, struct transfer_stats *stats, struct meta *ret);
-void meta_done(struct meta *m);
+int metadata_read(struct archive_entry *entry, struct transfer_stats *stats, struct metadata *ret);
+void metadata_done(struct metadata *m);
 /* What it owned belongs to a copy of it now. */
-void meta_forget(struct meta *m);
+void metadata_forget(struct metadata *m);
 
-bool meta_has_names(const struct meta *m);
+bool metadata_has_names(const struct metadata *m);
 /* Bytes of its extended attributes and ACLs. */
-uint64_t meta_xattr_bytes(const struct meta *m);
+uint64_t metadata_xattr_bytes(const struct metadata *m);
 /*
  * Turns named ACLs into attributes. A name that the tree doesn't have is left out of its ACL and
  * noted in the stats, with `path`.
  */
-int meta_resolve(struct meta *m, const struct names_pair *names, const char *path,
-		 struct transfer_stats *stats);
+int metadata_resolve(struct metadata *m, const struct accounts *names, const char *path,
+		     struct transfer_stats *stats);
 
 /*
  * Applies all but the flags. The inode was made by us: `fresh` tells that it has the mode's
  * permission bits and belongs to 0:0. In an order that loses nothing: a change of owner clears
  * set-id bits and capabilities, and a write does so too.
  */
-int meta_apply_fd(const struct meta *m, int fd, bool fresh, struct transfer_stats *stats);
+int metadata_apply_fd(const struct metadata *m, int fd, bool fresh, struct transfer_stats *stats);
 /* The same for a link or node, which has neither attributes nor ACLs. */
-int meta_apply_at(const struct meta *m, int dir_fd, const char *name, mode_t type);
+int metadata_apply_at(const struct metadata *m, int dir_fd, const char *name, mode_t type);
 /* Only the attributes, for what has all else. */
-int meta_apply_xattrs(const struct meta *m, int fd, struct transfer_stats *stats);
+int metadata_apply_xattrs(const struct metadata *m, int fd, struct transfer_stats *stats);
 /* Adds the flags. A file system without them is counted. 0 or -errno. */
-int meta_apply_flags(unsigned flags, int fd, struct transfer_stats *stats);
+int metadata_apply_flags(unsigned flags, int fd, struct transfer_stats *stats);

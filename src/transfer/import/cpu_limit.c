@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Looks at the clock of another process. Runs in the parent of the worker. */
-#include "transfer/import/watch.h"
+#include "transfer/import/cpu_limit.h"
 
 #include <errno.h>
 #include <time.h>
@@ -10,15 +10,15 @@
 #define ALLOWED_PER_MIB_US UINT64_C(1000000)
 #define ALLOWED_PER_ENTRY_US UINT64_C(5000)
 
-uint64_t watch_allowed_us(uint64_t bytes_read, uint64_t bytes_decoded, uint64_t entries)
+uint64_t cpu_limit_allowed_us(uint64_t bytes_read, uint64_t bytes_decoded, uint64_t entries)
 {
 	return ALLOWED_BASE_US + (bytes_read >> 20) * ALLOWED_PER_MIB_READ_US +
 	       (bytes_decoded >> 20) * ALLOWED_PER_MIB_US + entries * ALLOWED_PER_ENTRY_US;
 }
 
-int watch_check(pid_t pid, const struct transfer_stats *stats)
+int cpu_limit_check(pid_t pid, const struct transfer_stats *stats)
 {
-	uint64_t allowed_us = watch_allowed_us(
+	uint64_t allowed_us = cpu_limit_allowed_us(
 		atomic_load(&stats->bytes_read), atomic_load(&stats->bytes_decoded),
 		atomic_load(&stats->entries) + atomic_load(&stats->parents));
 	struct timespec used;
