@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "image/name.h"
+#include "lib/path.h"
 #include "lib/str.h"
 #include "net/link_name.h"
-#include "net/names.h"
 #include "net/port.h"
 #include "nix/names.h"
 #include "settings/table.h"
@@ -72,7 +72,7 @@ static void check_names(const char *text)
 	unsigned generation;
 	size_t length;
 
-	if (machine_name_is_valid(text) && (!net_name_is_valid(text) || strchr(text, '/')))
+	if (machine_name_is_valid(text) && (!path_name_is_valid(text) || *text == '.'))
 		abort();
 	if (name && (!nix_name_is_valid(name) || strchr(name, '/')))
 		abort();

@@ -11,10 +11,6 @@
 #include "lib/str.h"
 #include "log/log.h"
 
-#ifndef REDD_VERSION
-#define REDD_VERSION "0.1.0"
-#endif
-
 struct invocation {
 	struct cli cli;
 	enum options_wish wish;

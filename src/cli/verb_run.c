@@ -22,10 +22,6 @@
 #include "spec/spec.h"
 #include "supervise/supervise.h"
 
-#ifndef REDD_VERSION
-#define REDD_VERSION "0.1.0"
-#endif
-
 static int usage_or_failure(int r)
 {
 	return r == -EINVAL ? CLI_EXIT_USAGE : cli_exit_code(r);

@@ -13,30 +13,6 @@
 #include "lib/path.h"
 #include "lib/str.h"
 
-static bool is_label_byte(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '-';
-}
-
-bool machine_name_is_valid(const char *name)
-{
-	char before = '.';
-	size_t n = 0;
-
-	for (; name[n]; n++) {
-		char c = name[n];
-
-		if (n >= MACHINE_NAME_MAX || (c != '.' && !is_label_byte(c)))
-			return false;
-		/* A label is not empty and has no dash at either end. */
-		if ((before == '.' && (c == '.' || c == '-')) || (before == '-' && c == '.'))
-			return false;
-		before = c;
-	}
-	return n > 0 && before != '.' && before != '-';
-}
-
 static bool is_control(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c < 0xa0);
@@ -86,7 +62,7 @@ static void make_label_list(char *name)
 	size_t n = 0;
 
 	for (const char *p = name; *p && n < MACHINE_NAME_MAX; p++) {
-		char c = *p == '.' || is_label_byte(*p) ? *p : '-';
+		char c = *p == '.' || machine_name_has_byte(*p) ? *p : '-';
 		bool at_start = n == 0 || name[n - 1] == '.';
 
 		if (at_start && (c == '.' || c == '-'))

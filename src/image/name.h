@@ -4,16 +4,10 @@
 
 #include <stdbool.h>
 
-/* As a hostname may be (HOST_NAME_MAX, and Linux's sethostname(2) takes no more). */
-#define MACHINE_NAME_MAX 64
+#include "lib/machine_name.h"
+
 /* NAME_MAX less the longest affixes that a pool puts around a name (".#import-", ".XXXXXX.raw"). */
 #define IMAGE_NAME_MAX 231
-
-/*
- * Labels of letters, digits and inner dashes, with single dots between them, 1 to 64 bytes. ".host"
- * means the host and is therefore not a valid machine name.
- */
-bool machine_name_is_valid(const char *name);
 
 /*
  * A plain file name that a pool can hold visibly: valid UTF-8, no control bytes, no slash, no

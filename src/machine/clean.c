@@ -19,6 +19,7 @@
 #include "lib/fd.h"
 #include "lib/fs.h"
 #include "lib/lock.h"
+#include "lib/machine_name.h"
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "lib/str.h"
@@ -147,7 +148,7 @@ static int clean_entry(int registry_fd, const char *entry, uint64_t timeout_us)
 	struct stat st;
 	int r;
 
-	if (!removed && !machine_name_is_safe(entry))
+	if (!removed && !machine_name_is_valid(entry))
 		return 0;
 	dir = openat(registry_fd, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)

@@ -14,6 +14,7 @@
 #include "lib/fd.h"
 #include "lib/fs.h"
 #include "lib/io.h"
+#include "lib/machine_name.h"
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "lib/time.h"
@@ -33,7 +34,7 @@ int consolelog_open(const char *name, struct consolelog **ret)
 {
 	struct consolelog *log;
 
-	if (!machine_name_is_safe(name))
+	if (!machine_name_is_valid(name))
 		return -EINVAL;
 	log = calloc(1, sizeof(*log));
 	if (!log)

@@ -12,6 +12,7 @@
 
 #include "lib/fd.h"
 #include "lib/io.h"
+#include "lib/machine_name.h"
 #include "lib/parse.h"
 #include "lib/str.h"
 #include "lib/time.h"
@@ -77,7 +78,7 @@ int consolelog_read(const char *name, char **ret, uint64_t *ret_end)
 	size_t size = 0;
 	int r;
 
-	if (!machine_name_is_safe(name))
+	if (!machine_name_is_valid(name))
 		return -EINVAL;
 	r = read_one(name, ".1", &older, NULL);
 	if (r < 0 && r != -ENOENT)

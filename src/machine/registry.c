@@ -17,6 +17,7 @@
 #include "lib/fs.h"
 #include "lib/io.h"
 #include "lib/lock.h"
+#include "lib/machine_name.h"
 #include "lib/macro.h"
 #include "lib/path.h"
 #include "lib/str.h"
@@ -27,13 +28,6 @@
 /* How long a start waits for what is left of an earlier machine of its name. */
 #define CLAIM_TIMEOUT_US (10 * USEC_PER_SEC)
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
-
-#define NAME_MAX_BYTES 64
-
-bool machine_name_is_safe(const char *name)
-{
-	return path_name_is_valid(name) && name[0] != '.' && strlen(name) <= NAME_MAX_BYTES;
-}
 
 static int open_registry(void)
 {
@@ -46,7 +40,7 @@ static int open_machine(int registry_fd, const char *name)
 {
 	int fd;
 
-	if (!machine_name_is_safe(name))
+	if (!machine_name_is_valid(name))
 		return -EINVAL;
 	fd = openat(registry_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -146,7 +140,7 @@ int machine_claim(const char *name, int *ret_lock_fd)
 	autoclose int registry = -1, dir = -1, lock = -1;
 	int r;
 
-	if (!machine_name_is_safe(name))
+	if (!machine_name_is_valid(name))
 		return -EINVAL;
 	r = fs_make_dirs(MACHINE_RUN_DIR, 0755);
 	if (r < 0)

@@ -74,9 +74,6 @@ void machine_state_done(struct machine_state *state);
 
 struct json_object;
 
-/* Fit to be one component of a path here. What machines may be called is the spec's business. */
-bool machine_name_is_safe(const char *name);
-
 /* "starting", "running", "stopping". */
 const char *machine_phase_name(enum machine_phase phase);
 /* All fields, for Describe and --json; the caller puts it. NULL without memory. */

@@ -11,28 +11,10 @@
 #include <stdlib.h>
 
 #include "lib/io.h"
+#include "lib/machine_name.h"
 #include "lib/str.h"
 
-#define NAME_MAX_BYTES 64
 #define FILE_MAX (NET_NAMES_ADDRESSES_MAX * NET_ADDRESS_TEXT)
-
-static bool is_plain(const char *name, size_t max)
-{
-	size_t length = 0;
-
-	for (; name[length]; length++)
-		if (length >= max ||
-		    !strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.",
-			    name[length]))
-			return false;
-	return length > 0 && name[0] != '.';
-}
-
-/* The names that a machine may have: never a path, a hidden file or a blank. */
-bool net_name_is_valid(const char *name)
-{
-	return is_plain(name, NAME_MAX_BYTES);
-}
 
 /* The length of the name in front of the suffix, or 0 without one. */
 static size_t stem_length(const char *name)
@@ -47,8 +29,16 @@ static size_t stem_length(const char *name)
 /* A file that another version has published must not give an unsafe name. */
 static bool is_published_name(const char *file)
 {
-	return is_plain(file, NAME_MAX_BYTES + strlen(NET_NAMES_SUFFIX)) &&
-	       (stem_length(file) > 0 || !net_name_is_reserved(file));
+	size_t stem = stem_length(file);
+	char machine[MACHINE_NAME_MAX + 1];
+
+	if (stem == 0)
+		return machine_name_is_valid(file) && !net_name_is_reserved(file);
+	if (stem > MACHINE_NAME_MAX)
+		return false;
+	memcpy(machine, file, stem);
+	machine[stem] = '\0';
+	return machine_name_is_valid(machine);
 }
 
 static int open_names(void)

@@ -20,9 +20,6 @@
 /* No zone of the DNS: the names stay on this host, whose readers come before any resolver. */
 #define NET_NAMES_SUFFIX ".redd"
 
-/* As machines may be called: letters, digits, dashes and dots, not first a dot; 1 to 64 bytes. */
-bool net_name_is_valid(const char *name);
-
 /* Without regard to case, in no locale. */
 bool net_name_equal(const char *a, const char *b);
 /* One that is never published bare, whatever this host has: a dot, an address, localhost … */

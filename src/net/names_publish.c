@@ -5,6 +5,7 @@
 
 #include "lib/fs.h"
 #include "lib/io.h"
+#include "lib/machine_name.h"
 #include "lib/str.h"
 #include "net/names.h"
 
@@ -49,7 +50,7 @@ int net_names_publish(const char *machine, const struct net_address *addresses, 
 	autoclose int dir = -1;
 	bool is_bare;
 
-	if (!net_name_is_valid(machine))
+	if (!machine_name_is_valid(machine))
 		return -EINVAL;
 	for (size_t i = 0; i < count && i < NET_NAMES_ADDRESSES_MAX; i++)
 		if (net_address_is_set(&addresses[i]))
@@ -72,7 +73,7 @@ int net_names_publish(const char *machine, const struct net_address *addresses, 
 
 void net_names_withdraw(const char *machine)
 {
-	if (!net_name_is_valid(machine))
+	if (!machine_name_is_valid(machine))
 		return;
 	remove_file(machine, true);
 	remove_file(machine, false);
@@ -81,7 +82,7 @@ void net_names_withdraw(const char *machine)
 void net_names_clean(const char *machine)
 {
 	net_names_withdraw(machine);
-	for (int is_bare = 0; is_bare <= 1 && net_name_is_valid(machine); is_bare++) {
+	for (int is_bare = 0; is_bare <= 1 && machine_name_is_valid(machine); is_bare++) {
 		autofree char *name = file_name(machine, is_bare);
 		autofree char *path = name ? str_printf(NET_NAMES_DIR "/%s", name) : NULL;
 

@@ -271,7 +271,7 @@ int nix_copy_to(const char *host, const char *machine, bool quiet)
 	if (host[0] == '-' || host[0] == '\0')
 		return log_error(-EINVAL, "'%s' is no host", host);
 	if (!machine_name_is_valid(machine))
-		return log_error(-EINVAL, "'%s' is no valid name for a machine", machine);
+		return log_error(-EINVAL, "'%s' is not a valid machine name", machine);
 	r = nix_profile_get(machine, &c.store_path, NULL);
 	if (r == -ENOENT)
 		return log_error(r, "machine '%s' has no Nix generations", machine);

@@ -246,7 +246,7 @@ static int make_folder(const char *machine, int *ret_fd)
 	if (!path)
 		return log_oom();
 	if (!machine_name_is_valid(machine))
-		return log_error(-EINVAL, "'%s' is no valid name for a machine", machine);
+		return log_error(-EINVAL, "'%s' is not a valid machine name", machine);
 	r = check_owner(machine);
 	if (r >= 0)
 		r = nix_root_make_folder(machine);

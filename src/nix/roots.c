@@ -89,7 +89,7 @@ static int make_root(const char *machine, const char *link, const char *store_pa
 	int r;
 
 	if (!machine_name_is_valid(machine))
-		return log_error(-EINVAL, "'%s' is no valid name for a machine", machine);
+		return log_error(-EINVAL, "'%s' is not a valid machine name", machine);
 	r = nix_root_make_folder(machine);
 	if (r < 0)
 		return r;

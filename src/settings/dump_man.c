@@ -180,9 +180,10 @@ static void dump_later_keys(struct buf *out)
 
 int settings_dump_man_keys(struct buf *out, const char *prose, const char **ret_missing)
 {
-	static const char *const sections[] = {"Exec", "Files", "Network", "X-Nix", "X-Redd"};
+	const char *sections[SETTING_SECTIONS_MAX + 1];
 
-	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+	setting_list_sections(sections);
+	for (size_t i = 0; sections[i]; i++) {
 		int r = dump_section(out, sections[i], prose, ret_missing);
 
 		if (r < 0)

@@ -149,9 +149,13 @@ static int read_section(struct reader *reader, char *line)
 	if (r < 0)
 		return log_oom();
 	reader->skip = !setting_section_is_known(reader->section);
-	if (!reader->skip || str_after_prefix(reader->section, "X-"))
+	if (!reader->skip)
 		return 0;
 	nearest = setting_nearest_section(reader->section);
+	/* Sections X-… belong to other programs, unless one is a misspelt name of ours. */
+	if (str_after_prefix(reader->section, "X-") &&
+	    !(nearest && str_after_prefix(nearest, "X-")))
+		return 0;
 	if (nearest)
 		warn(reader, "[%s]: unknown section, its keys are ignored; did you mean [%s]?",
 		     reader->section, nearest);

@@ -26,6 +26,7 @@
 
 #include "lib/fd.h"
 #include "lib/io.h"
+#include "lib/machine_name.h"
 #include "lib/path.h"
 #include "lib/str.h"
 #include "log/log.h"
@@ -167,20 +168,19 @@ static int find_and_read(struct settings *file, const char *const *trusted_dirs,
 	return image ? load_beside_image(file, image, machine, &text) : 0;
 }
 
-static bool file_has_group(const struct settings *file, enum setting_group group)
+static bool file_has_group(const struct settings *file, enum setting_id group)
 {
 	return settings_group_has(file, group, SETTING_FROM_FILE);
 }
 
-static void clear_group(struct settings *settings, enum setting_group group)
+static void clear_group(struct settings *settings, enum setting_id group)
 {
 	for (int id = 0; id < SETTING_COUNT; id++)
 		if (setting_table[id].group == group)
 			settings_clear(settings, (enum setting_id)id);
 }
 
-static int copy_group(struct settings *settings, const struct settings *file,
-		      enum setting_group group)
+static int copy_group(struct settings *settings, const struct settings *file, enum setting_id group)
 {
 	for (int id = 0; id < SETTING_COUNT; id++) {
 		const struct setting_values *values = &file->rows[id];
@@ -207,7 +207,7 @@ static void drop_lonely_parameters(struct settings *file)
 }
 
 static int merge_group(struct settings *settings, const struct settings *file,
-		       enum setting_group group, bool override)
+		       enum setting_id group, bool override)
 {
 	if (!file_has_group(file, group))
 		return 0;
@@ -215,7 +215,7 @@ static int merge_group(struct settings *settings, const struct settings *file,
 		log_debug("%s: an option stands above the settings of its kind", file->file);
 		return 0;
 	}
-	if (group != SETTING_GROUP_CAPABILITY)
+	if (group != SETTING_CAPABILITY)
 		clear_group(settings, group);
 	return copy_group(settings, file, group);
 }
@@ -223,8 +223,8 @@ static int merge_group(struct settings *settings, const struct settings *file,
 static int merge(struct settings *settings, struct settings *file, bool override)
 {
 	drop_lonely_parameters(file);
-	for (int group = 0; group < SETTING_GROUP_COUNT; group++) {
-		int r = merge_group(settings, file, (enum setting_group)group, override);
+	for (int group = 0; group < SETTING_COUNT; group++) {
+		int r = merge_group(settings, file, (enum setting_id)group, override);
 
 		if (r < 0)
 			return r;
@@ -249,8 +249,9 @@ int settings_load_from(struct settings *settings, const char *const *trusted_dir
 	if (mode == VALUE_SETTINGS_NO)
 		return 0;
 	/* It becomes part of paths. */
-	if (!path_name_is_valid(machine))
-		return log_error(-EINVAL, "\"%s\" can't be the name of a machine", machine);
+	if (!machine_name_is_valid(machine))
+		return log_error(-EINVAL, "\"%s\" is not a valid machine name: " MACHINE_NAME_FORM,
+				 machine);
 	beside = (struct settings_text){
 		.trusted = mode == VALUE_SETTINGS_TRUSTED,
 		.trusted_dir = trusted_dir_to_name(trusted_dirs),

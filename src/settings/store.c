@@ -76,7 +76,7 @@ int settings_add(struct settings *settings, enum setting_id id, const struct set
 	return 0;
 }
 
-bool settings_group_has(const struct settings *settings, enum setting_group group,
+bool settings_group_has(const struct settings *settings, enum setting_id group,
 			enum setting_source source)
 {
 	for (int id = 0; id < SETTING_COUNT; id++) {

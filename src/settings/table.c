@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/machine_name.h"
 #include "lib/macro.h"
 #include "lib/str.h"
 #include "settings/value.h"
@@ -23,7 +24,7 @@ const struct setting setting_table[SETTING_COUNT] = {
 		.id = #ID,                                                                         \
 		.type = SETTING_TYPE_##type_,                                                      \
 		.trust = SETTING_TRUST_##trust_,                                                   \
-		.group = SETTING_GROUP_##group_,                                                   \
+		.group = SETTING_##group_,                                                         \
 		.later = later_,                                                                   \
 	},
 #include "settings/settings.def"
@@ -157,10 +158,34 @@ const char *setting_nearest_key(const char *section, const char *key)
 	return str_nearest(key, candidates);
 }
 
+static bool is_listed(const char *const *list, const char *word)
+{
+	for (; *list; list++)
+		if (streq(*list, word))
+			return true;
+	return false;
+}
+
+void setting_list_sections(const char *ret[static SETTING_SECTIONS_MAX + 1])
+{
+	size_t n = 0;
+
+	ret[0] = NULL;
+	for (size_t i = 0; i < setting_name_count && n < SETTING_SECTIONS_MAX; i++) {
+		const char *section = setting_names[i].section;
+
+		if (!section || is_listed(ret, section))
+			continue;
+		ret[n++] = section;
+		ret[n] = NULL;
+	}
+}
+
 const char *setting_nearest_section(const char *section)
 {
-	static const char *const sections[] = {"Exec", "Files", "Network", "X-Nix", "X-Redd", NULL};
+	const char *sections[SETTING_SECTIONS_MAX + 1];
 
+	setting_list_sections(sections);
 	for (size_t i = 0; sections[i]; i++)
 		if (strcasecmp(sections[i], section) == 0)
 			return sections[i];

@@ -12,7 +12,7 @@ struct setting {
 	const char *id; /* "BIND_RO" */
 	enum setting_type type;
 	enum setting_trust trust;
-	enum setting_group group;
+	enum setting_id group;
 	const char *later; /* NULL, or why it isn't honoured yet */
 };
 
@@ -48,6 +48,9 @@ struct setting_type_info {
 	const char *form;		/* what to write instead */
 };
 
+/* There are fewer; a test says so. */
+#define SETTING_SECTIONS_MAX 15
+
 extern const struct setting setting_table[SETTING_COUNT];
 extern const struct setting_name setting_names[];
 extern const size_t setting_name_count;
@@ -74,6 +77,8 @@ bool setting_section_is_known(const char *section);
 const char *setting_nearest_option(const char *option);
 const char *setting_nearest_key(const char *section, const char *key);
 const char *setting_nearest_section(const char *section);
+/* The sections of files, each once, in the order of the table; ends with NULL. */
+void setting_list_sections(const char *ret[static SETTING_SECTIONS_MAX + 1]);
 /* The section that has this key, or NULL. */
 const char *setting_section_of_key(const char *key);
 
@@ -83,5 +88,5 @@ int setting_by_rlimit(const char *name, enum setting_id *ret);
 /* Adds a value (copied) or, for a setting of one value, replaces it. 0 or -ENOMEM. */
 int settings_add(struct settings *settings, enum setting_id id, const struct setting_value *value);
 void settings_clear(struct settings *settings, enum setting_id id);
-bool settings_group_has(const struct settings *settings, enum setting_group group,
+bool settings_group_has(const struct settings *settings, enum setting_id group,
 			enum setting_source source);

@@ -12,12 +12,12 @@
 #include <string.h>
 
 #include "lib/caps.h"
+#include "lib/machine_name.h"
 #include "lib/macro.h"
 #include "lib/parse.h"
 #include "lib/path.h"
 #include "lib/str.h"
 
-#define HOSTNAME_MAX 64
 #define USER_NAME_MAX 255
 
 static bool is_letter(char c)
@@ -133,25 +133,6 @@ int value_parse_users(const char *text, struct value_users *ret)
 	return parse_users_range(text, ret);
 }
 
-bool value_hostname_is_valid(const char *text)
-{
-	size_t length = strlen(text);
-	char before = '.';
-
-	if (length == 0 || length > HOSTNAME_MAX)
-		return false;
-	for (const char *c = text; *c; c++) {
-		if (*c == '.' && (before == '.' || before == '-'))
-			return false;
-		if (*c == '-' && before == '.')
-			return false;
-		if (*c != '.' && *c != '-' && !is_letter(*c) && !is_digit(*c))
-			return false;
-		before = *c;
-	}
-	return before != '.' && before != '-';
-}
-
 bool value_user_is_valid(const char *text)
 {
 	uint32_t uid;
@@ -211,7 +192,7 @@ int value_check_nix_store(const char *text)
 
 int value_check_hostname(const char *text)
 {
-	return value_hostname_is_valid(text) ? 0 : -EINVAL;
+	return machine_name_is_valid(text) ? 0 : -EINVAL;
 }
 
 int value_check_path(const char *text)

@@ -124,8 +124,6 @@ enum value_rlimit_unit {
 /* SOFT[:HARD]; -EINVAL also when SOFT is above HARD. */
 int value_parse_rlimit(const char *text, enum value_rlimit_unit unit, struct rlimit *ret);
 
-/* As machine_name_is_valid() of the image folder: Linux host names and machine names are alike. */
-bool value_hostname_is_valid(const char *text);
 /*
  * Digits only: a number that a user can have (X05), never a name. Else a name that starts with a
  * letter or underscore.

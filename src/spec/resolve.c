@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/machine_name.h"
 #include "lib/macro.h"
 #include "lib/parse.h"
 #include "lib/path.h"
@@ -18,7 +19,6 @@
 #include "settings/value.h"
 #include "spec/resolve.h"
 
-#define MACHINE_NAME_MAX 64
 /* "-" and 16 hexadecimal digits. */
 #define EPHEMERAL_SUFFIX_SIZE 17
 
@@ -58,11 +58,9 @@ static int resolve_machine(struct resolution *resolution)
 		log_hint("give one with --machine=NAME");
 		return -EINVAL;
 	}
-	if (!value_hostname_is_valid(name))
-		return log_error(-EINVAL,
-				 "\"%s\" can't be the name of a machine: letters, digits, inner "
-				 "dashes and dots, 1 to %d bytes",
-				 name, MACHINE_NAME_MAX);
+	if (!machine_name_is_valid(name))
+		return log_error(-EINVAL, "\"%s\" is not a valid machine name: " MACHINE_NAME_FORM,
+				 name);
 	r = copy_text(&resolution->spec->machine, name);
 	if (r < 0 || given || resolution->context->managed ||
 	    !settings_bool(resolution->settings, SETTING_EPHEMERAL, false))

@@ -14,6 +14,7 @@
 #include "lib/fs.h"
 #include "lib/io.h"
 #include "lib/lock.h"
+#include "lib/machine_name.h"
 #include "log/log.h"
 #include "machine/registry.h"
 
@@ -40,7 +41,7 @@ bool network_is_alive(const char *machine)
 	char path[512];
 	int n;
 
-	if (!machine_name_is_safe(machine))
+	if (!machine_name_is_valid(machine))
 		return false;
 	n = snprintf(path, sizeof(path), MACHINE_RUN_DIR "/%s/lock", machine);
 	/* In doubt it is alive: nothing must be taken from a running machine. */

@@ -70,8 +70,8 @@ static int check_name(struct creation *c)
 	int r;
 
 	if (!machine_name_is_valid(c->request->name)) {
-		(void)log_error(-EINVAL, "'%s' is no valid name for a machine", c->request->name);
-		log_hint("letters, digits, inner dashes and dots, at most %d", MACHINE_NAME_MAX);
+		(void)log_error(-EINVAL, "'%s' is not a valid machine name", c->request->name);
+		log_hint(MACHINE_NAME_FORM);
 		return -EINVAL;
 	}
 	r = image_find(c->request->name, &image);

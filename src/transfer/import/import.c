@@ -80,10 +80,8 @@ static int import_choose_name(struct import *i)
 	if (r < 0)
 		(void)log_error(-EINVAL, "'%s' gives the image no name", source);
 	else
-		(void)log_error(-EINVAL, "'%s' is no valid name for a machine", i->name);
-	log_hint("give one: redd import-tar %s NAME (letters, digits, inner dashes and dots, at "
-		 "most %d)",
-		 source, MACHINE_NAME_MAX);
+		(void)log_error(-EINVAL, "'%s' is not a valid machine name", i->name);
+	log_hint("give one: redd import-tar %s NAME (" MACHINE_NAME_FORM ")", source);
 	return -EINVAL;
 }
 

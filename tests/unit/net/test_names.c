@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "lib/io.h"
+#include "lib/machine_name.h"
 #include "lib/str.h"
 #include "net/names.h"
 
@@ -129,10 +130,10 @@ static void bare_names_are_nobody_elses(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(unsafe); i++)
 		assert_only_in_full(unsafe[i]);
 	assert_int_equal(gethostname(host, sizeof(host) - 1), 0);
-	if (net_name_is_valid(host))
+	if (machine_name_is_valid(host))
 		assert_only_in_full(host);
 	host[strcspn(host, ".")] = '\0';
-	if (net_name_is_valid(host))
+	if (machine_name_is_valid(host))
 		assert_only_in_full(host);
 	(void)umount("/etc/hosts");
 }

@@ -193,11 +193,34 @@ static void test_table_is_unambiguous(void **state)
 	}
 }
 
+static void test_groups_and_sections(void **state)
+{
+	const char *sections[SETTING_SECTIONS_MAX + 1];
+	size_t n = 0;
+
+	/* A group is named by one of its own rows. */
+	for (int id = 0; id < SETTING_COUNT; id++)
+		assert_int_equal(setting_table[setting_table[id].group].group,
+				 setting_table[id].group);
+	setting_list_sections(sections);
+	while (sections[n])
+		n++;
+	assert_true(n < SETTING_SECTIONS_MAX);
+	for (size_t i = 0; i < setting_name_count; i++) {
+		size_t found = 0;
+
+		for (size_t j = 0; setting_names[i].section && j < n; j++)
+			found += streq(sections[j], setting_names[i].section);
+		assert_int_equal(found, setting_names[i].section ? 1 : 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		captured_test(test_ways_to_write),
 		captured_test(test_lists_and_origins),
+		captured_test(test_groups_and_sections),
 		captured_test(test_unset_variable),
 		captured_test(test_mistakes),
 		captured_test(test_old_name),

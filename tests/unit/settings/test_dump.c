@@ -52,6 +52,26 @@ static void test_completion(void **state)
 	assert_null(strstr(words.data, "--image"));
 }
 
+/* A key stands below the heading of its own section, so no section is missing. */
+static void assert_every_key_has_its_section(const char *text)
+{
+	for (size_t i = 0; i < setting_name_count; i++) {
+		const struct setting_name *name = &setting_names[i];
+		autofree char *heading = NULL, *key = NULL;
+		const char *from, *at, *end;
+
+		if (!name->key || name->alias || setting_table[name->id].later)
+			continue;
+		heading = str_printf("# SECTION %s\n", name->section);
+		key = str_printf("*%s=*", name->key);
+		from = strstr(text, heading);
+		assert_non_null(from);
+		end = strstr(from + 1, "\n# ");
+		at = strstr(from, key);
+		assert_true(at && at < end);
+	}
+}
+
 static void test_man(void **state)
 {
 	autofree char *prose = NULL;
@@ -70,6 +90,7 @@ static void test_man(void **state)
 	assert_non_null(strstr(keys.data, "*Bind=* (trusted files only)\n\t"));
 	assert_non_null(strstr(keys.data, "*LimitCPU=*, *LimitFSIZE=*, "));
 	assert_non_null(strstr(keys.data, "# KEYS NOT HONOURED YET\n"));
+	assert_every_key_has_its_section(keys.data);
 }
 
 static void test_missing_prose(void **state)

@@ -97,6 +97,12 @@ static void test_warnings(void **state)
 		{"[Exec]\nBind=/a\n", "f:2: Bind: ignored, it belongs into section [Files]"},
 		{"[exec]\nBoot=yes\n",
 		 "f:1: [exec]: unknown section, its keys are ignored; did you mean [Exec]?"},
+		{"[X-Netwrok]\nAddress=10.0.0.2/24\n",
+		 "f:1: [X-Netwrok]: unknown section, its keys are ignored; did you mean "
+		 "[X-Network]?"},
+		{"[x-network]\nAddress=10.0.0.2/24\n",
+		 "f:1: [x-network]: unknown section, its keys are ignored; did you mean "
+		 "[X-Network]?"},
 		{"[Unit]\nBoot=yes\n", "f:1: [Unit]: unknown section, its keys are ignored"},
 		{"[Exec\nBoot=yes\n",
 		 "f:1: [Exec: the section's name isn't closed by \"]\"; its keys are ignored"},

@@ -83,10 +83,10 @@ static void test_hostnames(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		assert_int_equal(value_hostname_is_valid(names[i]),
-				 machine_name_is_valid(names[i]));
-	assert_true(value_hostname_is_valid("a.b"));
-	assert_false(value_hostname_is_valid("a."));
+		assert_int_equal(value_check_hostname(names[i]),
+				 machine_name_is_valid(names[i]) ? 0 : -EINVAL);
+	assert_int_equal(value_check_hostname("a.b"), 0);
+	assert_int_equal(value_check_hostname("a."), -EINVAL);
 }
 
 static void test_user_ranges(void **state)

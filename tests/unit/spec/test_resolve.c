@@ -316,7 +316,7 @@ static char *describe_all(const struct settings *settings)
 /* Such as the command's alone, with nothing for the machine. */
 static bool is_for_the_machine(enum setting_id id)
 {
-	return setting_table[id].group != SETTING_GROUP_COMMAND || id == SETTING_QUIET;
+	return setting_table[id].group != SETTING_HELP || id == SETTING_QUIET;
 }
 
 /* One that isn't what is so without it. */
@@ -334,13 +334,11 @@ static const char *const *what_it_needs(enum setting_id id)
 				 *const veth[] = {WITH_SYSTEM, "-n", NULL},
 				 *const any_source[] = {WITH_SYSTEM, "-n",
 							"--network-check-source=no", NULL};
-	enum setting_group group = setting_table[id].group;
+	enum setting_id group = setting_table[id].group;
 
 	if (id == SETTING_NETWORK_VLANS)
 		return any_source;
-	return group == SETTING_GROUP_NETWORK_ADDRESSES || group == SETTING_GROUP_EXPOSE_PORTS
-		       ? veth
-		       : nothing;
+	return group == SETTING_NETWORK_ADDRESS || group == SETTING_PORT ? veth : nothing;
 }
 
 static void check_effect(const struct settings *settings, enum setting_id id)
@@ -577,7 +575,7 @@ static void test_names_that_fail(void **state)
 	assert_non_null(strstr(captured_text(), "hint: give one with --machine=NAME\n"));
 	context.machine = "a_b";
 	assert_int_equal(spec_resolve(&none, &context, &spec), -EINVAL);
-	assert_non_null(strstr(captured_text(), "\"a_b\" can't be the name of a machine"));
+	assert_non_null(strstr(captured_text(), "\"a_b\" is not a valid machine name"));
 	give(&missing, named);
 	context = (struct spec_context){};
 	assert_int_equal(spec_resolve(&missing, &context, &spec), -EINVAL);
