@@ -6,11 +6,11 @@
  *
  *	inject -n N -e EIO|KILL|… [-p PID] [-t SECONDS] [-r REPORT] COMMAND [ARGUMENT…]
  *
- * -n 0 only counts. -p also follows a running process (a supervisor). A process that executes another
- * program than COMMAND belongs to a guest and is detached. When the command has ended, all others are
- * detached too. REPORT gets "calls COUNT", and "hit NUMBER" of the call that failed.
- * Exit code: the command's, 128 and the signal's number, 124 when it took more than SECONDS, and
- * 125 when this program fails.
+ * -n 0 only counts. -p also follows a running process (a supervisor). A process that executes
+ *another program than COMMAND belongs to a guest and is detached. When the command has ended, all
+ *others are detached too. REPORT gets "calls COUNT", and "hit NUMBER" of the call that failed. Exit
+ *code: the command's, 128 and the signal's number, 124 when it took more than SECONDS, and 125 when
+ *this program fails.
  */
 #include <elf.h>
 #include <errno.h>

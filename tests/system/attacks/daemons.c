@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* X09: starts a hundred processes in sessions of their own that ignore all signals they can, and exits. */
+/* X09: starts a hundred processes in sessions of their own that ignore all signals they can, and
+ * exits. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
