@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What the code between clone3() and execve() may call. After clone3() another thread's lock may be held
-for ever and libc's caches describe another process, so these objects import system call wrappers and
-plain memory functions, and nothing that allocates, prints, or looks a name up.
+Checks what the code between clone3() and execve() calls. In the child, a lock that another thread held
+stays locked for ever, and libc's caches describe the parent. So these objects may import system call
+wrappers and plain memory functions only: nothing that allocates, prints, or looks up a name.
 
     child_symbols.py BUILD_DIR
 """
@@ -14,16 +14,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-# src/child, and the two processes that enter a running machine.
+# src/child, and the processes that enter a running machine.
 OBJECTS = ("child/*", "machine/enter_child.c", "machine/enter_inside.c", "machine/enter_wait.c")
 ALLOWED = {
-    # memory and strings: no state
+    # memory and strings, without state
     "memchr", "memcmp", "memcpy", "memmove", "memset", "memrchr", "explicit_bzero", "strlen", "strnlen", "strcmp",
     "strncmp", "strchr", "strrchr", "strcspn", "strspn", "strcat", "stpcpy", "mempcpy", "strchrnul",
-    # the compiler's own
+    # called by code that the compiler generates
     "__stack_chk_fail", "__errno_location", "_GLOBAL_OFFSET_TABLE_", "__memcpy_chk", "__memset_chk", "__memmove_chk",
     "__stpcpy_chk", "__strcat_chk", "__read_chk", "__pread_chk", "__readlinkat_chk", "__getcwd_chk", "__assert_fail", "environ", "__environ",
-    # system calls, one for one
+    # thin wrappers of system calls
     "syscall", "_exit", "accept4", "bind", "capget", "capset", "chdir", "chroot", "clone", "close", "close_range", "connect",
     "dup", "dup2", "dup3", "execve", "faccessat", "fchdir", "fchmod", "fchmodat", "fchown", "fchownat", "fcntl",
     "fcntl64", "fexecve", "fsetxattr", "ftruncate", "ftruncate64", "futimens", "fstat", "fstat64", "fstatat", "fstatat64", "fstatfs", "fstatfs64", "getegid", "geteuid",
@@ -39,9 +39,9 @@ ALLOWED = {
     # clocks
     "clock_gettime", "clock_nanosleep", "nanosleep",
 }  # fmt: skip
-# Called by ops that ops.def lets run in the supervisor only (stage S): mkdir, mkfile, write.
+# Called by the ops mkdir, mkfile and write, which by ops.def run in the supervisor only (stage S).
 SUPERVISOR_ONLY = {"path_make_dir_in_root", "path_make_file_in_root", "io_write_all"}
-# Why it matters, for the message.
+# The reason, for the message.
 KNOWN_BAD = [
     (r"(m|c|re)alloc|free|strn?dup|v?asprintf|reallocarray", "allocates"),
     (r"f?v?s?n?printf|fputs?|puts|putchar|fopen.*|fwrite|perror|__.*printf_chk|stdout|stderr", "stdio"),
@@ -55,7 +55,7 @@ SANITIZERS = re.compile(r"__(asan|ubsan|lsan|tsan|sanitizer|sancov)_|__gcov|llvm
 
 
 def symbols(objects, *options):
-    """{object: set of names} as nm tells."""
+    """{object: set of names}, read by nm."""
     result = {}
     for path in objects:
         out = subprocess.run(["nm", "--format=posix", *options, str(path)], capture_output=True, text=True, check=True).stdout

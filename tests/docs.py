@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What the documents promise exists: links between them, the tests that SECURITY.md names, the numbers of
-lines that were set. Promises about tests that aren't there are worse than none.
+Checks the documents: links must lead to files, tests that SECURITY.md names must exist, and documents
+with a maximum length must keep to it.
 
     docs.py [TREE]
 """

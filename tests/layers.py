@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-The rule between the folders of src/: who may include whom. MAY_INCLUDE is the rule; this program proves
-that it has no cycle and that every #include "folder/file.h" obeys it and names a file that exists.
+The layers of src/: which folder may include which. MAY_INCLUDE is the rule. This program checks that it
+has no cycle, and that each #include "folder/file.h" obeys it and names a file that exists.
 
     layers.py [TREE]
-    layers.py --list       a line for each folder, after all that it may use: "folder: folder..."
+    layers.py --list       prints a line "folder: folder..." for each folder, after the folders that it uses
 """
 
 import re
@@ -13,8 +13,8 @@ import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-# A folder may always include itself. doc/decisions/0009-layers.md tells why the picture is this one.
-# src/meson.build reads this too (--list): each row is a library, linked with those it names and no other.
+# A folder may always include itself. For the reasons see doc/decisions/0009-layers.md.
+# src/meson.build reads this too (--list): each row becomes a library that is linked with those it names and no others.
 MAY_INCLUDE = {
     "kernel": "",
     "lib": "kernel",
@@ -38,9 +38,9 @@ MAY_INCLUDE = {
     "supervise": "serve child firewall host nix transfer/pack transfer image machine plan spec settings net log lib kernel",
     "cli": "supervise nix/machine serve child firewall host nix transfer/import transfer/pack transfer image machine plan spec settings term net log lib kernel",
 }
-# Built otherwise: a module for other programs.
+# Not linked into redd: a module for other programs.
 MODULES = {"nss": "net lib kernel"}
-# Of these folders, others see this header only.
+# Other folders may include only these headers of such a folder.
 ENTRY_HEADERS = {"child": {"child/child.h", "child/run.h"}}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
@@ -57,7 +57,7 @@ def folder_of(name):
 
 
 def violations_of(path, folder, text, source, allowed):
-    """Lines of complaint about one file of src/."""
+    """Yields a line for each wrong #include of one file."""
     for match in INCLUDE.finditer(text):
         name = match.group(1)
         line = text.count("\n", 0, match.start()) + 1
@@ -77,7 +77,7 @@ def violations_of(path, folder, text, source, allowed):
 
 
 def list_layers():
-    """For the linker, which needs what a layer calls and what that calls."""
+    """Transitive: the linker needs what a layer calls, and what that calls in turn."""
     allowed = {folder: set(others.split()) for folder, others in MAY_INCLUDE.items()}
     for folder in TopologicalSorter(allowed).static_order():
         for other in list(allowed[folder]):

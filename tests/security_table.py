@@ -1,19 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Writes the tables of SECURITY.md from the tests, so that each claim there is one that a test makes true.
+Writes the tables of SECURITY.md from the tests, so that a test proves each claim there.
 
-    security_table.py            rewrites what stands between <!-- rows … --> and <!-- end of rows -->
-    security_table.py --check    fails when that is stale or a claim has no test, changes nothing
+    security_table.py            rewrites the tables between <!-- rows … --> and <!-- end of rows -->
+    security_table.py --check    changes nothing; fails if a table is stale or a claim has no test
 
-A row is told by the test that proves it:
+The test that proves a row names it:
 
     @row("N03", "guest → 127.0.0.0/8 of the host", "dropped at ingress")     a system test (pytest)
     /* security row: N03 */                                                 in front of a function of a unit test,
                                                                             or at the head of a fuzz target
     # security row: X10                                                     in a check of tests/ or in .ci/run
 
-Exactly one text belongs to a row. Where no system test proves it, the comment of a unit test has it:
+Each row has one text, attack and defence. If no system test proves the row, the comment of a unit test gives it:
 
     /*
      * security row: N13
@@ -21,7 +21,7 @@ Exactly one text belongs to a row. Where no system test proves it, the comment o
      * defence: our sockets are connected to the kernel
      */
 
-Nothing is imported: the tests are read as text.
+The tests are read as text; none is imported.
 """
 
 import ast
@@ -65,7 +65,7 @@ def constant(node, where, problems):
 
 
 def marks_of(path, relative, problems):
-    """Of @row(…) above functions of a pytest file."""
+    """Proofs by @row(…) in a file of pytest."""
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -81,7 +81,7 @@ def marks_of(path, relative, problems):
 
 
 def place_of(relative):
-    """What meson or a person calls the program that the file is of."""
+    """The name of the program that the file belongs to, as meson and people call it."""
     unit = re.fullmatch(r"tests/unit/(\w+)/test_(\w+)\.c", relative)
     fuzz = re.fullmatch(r"fuzz/fuzz_(\w+)\.c", relative)
     check = re.fullmatch(r"tests/(\w+)\.py", relative)
@@ -93,7 +93,7 @@ def place_of(relative):
 
 
 def comments_of(path, relative, problems):
-    """Of comments in files that aren't pytest's."""
+    """Proofs by comments, in all other files."""
     text = path.read_text()
     for comment in COMMENT.finditer(text):
         where = f"{relative}:{text.count(chr(10), 0, comment.start()) + 1}"
@@ -110,7 +110,7 @@ def comments_of(path, relative, problems):
 
 
 def sources():
-    """(path, its reader)."""
+    """Yields (path, function that reads its proofs)."""
     for path in sorted((TREE / "tests/system").glob("test_*.py")) + sorted((TREE / "tests/hosts").glob("test_*.py")):
         yield path, marks_of
     others = [*(TREE / "tests/unit").glob("*/test_*.c"), *(TREE / "fuzz").glob("fuzz_*.c"), *(TREE / "tests").glob("*.py"), TREE / ".ci/run"]
@@ -163,7 +163,7 @@ def proofs_text(row):
 
 
 def takes(prefixes, identity):
-    """The longest prefix that fits counts: T06 goes before T."""
+    """The length of the longest prefix that fits, so that T06 is preferred to T."""
     return max((len(prefix) for prefix in prefixes if identity.startswith(prefix) and (len(prefix) > 1 or not identity[1].isalpha())), default=0)
 
 
@@ -175,7 +175,7 @@ def table(rows):
 
 
 def written(text, rows, problems):
-    """SECURITY.md with its tables as they should be."""
+    """The text of SECURITY.md with up-to-date tables."""
     sections = [found[2].split() for found in SECTION.finditer(text)]
     chosen = {}
     for identity, row in rows.items():
@@ -184,7 +184,7 @@ def written(text, rows, problems):
             problems.append(f"SECURITY.md: no table takes {identity}; add its letter to a <!-- rows … --> line")
             continue
         chosen.setdefault(best, []).append(row)
-    for index, prefixes in enumerate(sections):  # in the order of the line's letters
+    for index, prefixes in enumerate(sections):  # in the order of the prefixes on the line
         order = {row.identity: max(range(len(prefixes)), key=lambda at: takes(prefixes[at : at + 1], row.identity)) for row in chosen.get(index, [])}
         chosen.setdefault(index, []).sort(key=lambda row: (order[row.identity], row.identity))
     number = iter(range(len(sections)))

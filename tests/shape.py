@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-The sizes we look at: prints the median and the ninth decile of the functions' lengths and what is longer
-than we want, and fails when a function has more than 80 lines or a file is far beyond 500 lines of code.
+Checks sizes: prints the median and the ninth decile of the functions' lengths, and the files that are longer
+than we want. Fails if a function has more than 80 lines, or a file has far more than 500 lines of code.
 
     shape.py [TREE]         needs universal-ctags; exit code 77 without it
 """

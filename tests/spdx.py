@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Every file says its licence: an SPDX line near its top, or a row of REUSE.toml for files that can't carry
-one. Each licence named has its text in LICENSES/. Outside of git's reach (a tarball) all files are read.
+Checks that each file states its licence: by an SPDX line near its top, or by a row of REUSE.toml if it can't
+have one; and that LICENSES/ has the text of each licence. Without git (a tarball) it reads all files.
 
     spdx.py [TREE]
 """

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Sums up JUnit files into the line "N passed, N failed, N skipped", after the names of what failed; exit code 1
-when anything did.
+Sums up JUnit files: prints the tests that failed, then "N passed, N failed, N skipped". Exit code 1 if any failed.
 
     tally.py [--broken REPORT]... [--passed N] [--failed N] REPORTS_DIR|REPORT
 
---broken names a report whose run ended with an error: it counts as one failure when the report itself,
-missing or complete, shows none. --passed and --failed add what has no report.
+--broken names a report whose run ended with an error: it counts as one failure if the report is missing or
+shows no failure. --passed and --failed add results that have no report.
 """
 
 import argparse
@@ -17,7 +16,7 @@ from pathlib import Path
 
 
 def describe(case, problem):
-    """One line: which test, and the first line of what it said."""
+    """One line: the test, and the first line of its message."""
     said = (problem.get("message") or problem.text or "").strip().splitlines() or [""]
     return f"failed: {case.get('classname', '')}::{case.get('name', '')}: {said[0][:200]}"
 

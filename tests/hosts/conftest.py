@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Nothing of tests/system's session is needed here: what is tried runs in virtual machines."""
+"""These tests run in virtual machines, so they don't need the session of tests/system."""
 
 
 def pytest_configure(config):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 redd on other hosts than this one, in virtual machines: Debian trixie with systemd, where all controllers are in one cgroup2
-tree and mounts are shared; and the same without systemd, with no control groups mounted at all. Both run at once, two to
-four minutes; what is done there is files/trial. Needs root, QEMU and a static build as $REDD.
+tree and mounts are shared; and the same without systemd, with no control groups mounted at all. Both run at once and take two
+to four minutes; files/trial is what they do. Needs root, QEMU and a static build as $REDD.
 
     REDD=build/src/redd /usr/bin/python3 -m pytest tests/hosts
 """
@@ -18,9 +18,9 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 HOSTS = ("systemd", "plain")
-# A bound for a busy machine; alone on two processors it takes half of it and less.
+# Enough for a busy machine: alone on two processors it takes less than half of this.
 TIMEOUT_S = 480
-# Of files/trial: fewer mean that it was cut short.
+# Steps of files/trial: if there are fewer, it was cut short.
 LEAST_STEPS = 27
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def trials():
     reason = why_not(program)
     if reason:
         pytest.skip(reason)
-    # Made before both ask for it.
+    # Made once, before both runs use it.
     subprocess.run([HERE / "make-image"], check=True, stdout=subprocess.DEVNULL)
     env = {**os.environ, "REDD_HOST_TIMEOUT": str(TIMEOUT_S)}
     started = {

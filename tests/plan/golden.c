@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Golden plans: what a command line becomes, op by op, compared with tests/plan/NAME.plan. From
- * words through settings and spec to the plan by redd's own code; only the facts about the host and
- * the image are made up here, so that no root is needed and every machine gives the same text.
+ * Golden plans: the operations that a command line results in, compared with tests/plan/NAME.plan.
+ * redd's own code turns words into settings, spec and plan; only the facts about the host and the
+ * image are made up, so that no root is needed and every machine gives the same text.
  *
  *     golden DIR            compares; TAP
- *     golden --update DIR   writes the files anew: read the diff before it is committed
+ *     golden --update DIR   rewrites the files: read the diff before you commit it
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 #define PLAN_MAX (256 * 1024)
 #define WORDS_MAX 16
-/* As picked for a name; a multiple of 65536. */
+/* As picked for a name: a multiple of 65536. */
 #define SHIFT 1749352448
 
 #define NIX_SYSTEM "--nix-system=/nix/var/nix/profiles/per-container/m/system"
@@ -39,7 +39,7 @@ enum {
 	RESOLV_RUN = 1 << 8, /* a link to systemd-resolved's in /run */
 	RESOLV_LINK = 1 << 9,
 	RESOLV_MISSING = 1 << 10,
-	NETWORKD = 1 << 11, /* the host's own serves machines */
+	NETWORKD = 1 << 11, /* the host's networkd serves machines */
 	NO_IPV6 = 1 << 12,
 	BINDS = 1 << 13,   /* the host can't show a closure by an overlay */
 	DOCKER = 1 << 15,  /* iptables drops what the host forwards, of IPv4 */
@@ -244,7 +244,7 @@ static void fill_resolv(const struct golden *golden, const struct spec *spec,
 	facts->resolv_is_read_only = spec->read_only;
 }
 
-/* Of the filter a plan says how long it is. */
+/* A plan shows only the filter's length. */
 static struct seccomp_program *make_filter(void)
 {
 	struct seccomp_program *program =
@@ -353,7 +353,7 @@ static char *plan_of(const struct golden *golden)
 	return text;
 }
 
-/* The first line that differs is what a person wants to see. */
+/* Show the first line that differs. */
 static void show_difference(const char *want, const char *got)
 {
 	int line = 1;

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 Fixtures of the system tests. Loading this file moves pytest into a session of its own (helpers/session.py), so
-nothing here or in a test can touch the machine's own images, settings or network.
+nothing here or in a test can touch this machine's images, settings or network.
 
     redd      runs the program ($REDD); redd("list-images"), redd.fails(...), redd.spawn(...)
-    guest     guest("busybox") -> a Machine imported under a fresh name; removed when the test ends
-    nix_store a private Nix store at /nix, and what makes systems in it
-    machines  the Pool behind it: claim(name), fresh_name(), add(guest, name, unpack)
-    nothing_left_behind  of itself, around every test
+    guest     guest("busybox") imports a Machine under a fresh name; it is removed when the test ends
+    nix_store a private Nix store at /nix, and functions that make systems in it
+    machines  the Pool behind guest: claim(name), fresh_name(), add(guest, name, unpack)
+    nothing_left_behind  runs around every test
 """
 
 import os
@@ -43,7 +43,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter):
-    """Skips are counted by reason, always: a skip nobody sees is a test nobody has."""
+    """Always counts skips by reason, so that nobody overlooks them."""
     reasons = {}
     for report in terminalreporter.getreports("skipped"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -86,7 +86,7 @@ def machines(redd):
 
 @pytest.fixture(scope="session")
 def nix_store():
-    """A store of the session's own at /nix, empty at first: helpers/nix.py."""
+    """The session's own store at /nix, empty at first; see helpers/nix.py."""
     if not nix.is_possible():
         pytest.skip("Nix is not installed (Debian: nix-bin)")
     nix.make_store()

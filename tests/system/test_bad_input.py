@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Images that can't boot, hosts that lack something, names that are taken: a clear message, and nothing left behind."""
+"""Images that can't boot, hosts that lack something, and names that are taken lead to a clear message and leave nothing behind."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def _foreign():
     return elf_header(EM_X86_64 if os.uname().machine == "aarch64" else EM_AARCH64)
 
 
-# What stands at /sbin/init, and what has to be in the message.
+# The content of /sbin/init, and what the message must contain.
 BROKEN = {
     "none": (lambda path: None, "has no init"),
     "empty": (_file(b""), "the file is empty"),
@@ -50,7 +50,7 @@ BROKEN = {
 
 @pytest.fixture
 def image(machines):
-    """image() is an image with a busybox and no init; its Machine."""
+    """image() makes an image with busybox and without init, and returns its Machine."""
 
     def make(name=None, init=None):
         machine = machines.claim(name or machines.fresh_name("bad"))
@@ -66,7 +66,7 @@ def image(machines):
 
 
 def systemd_like(machine, script):
-    """An init that redd expects a READY=1 of."""
+    """An init that redd takes for systemd, so that it waits for READY=1."""
     path = machine.root / "usr/lib/systemd/systemd"
     path.parent.mkdir(parents=True)
     path.write_text(script)
@@ -200,7 +200,7 @@ def test_start_of_a_running_machine(redd, guest):
 
 def test_without_root(redd, guest, tmp_path):
     machine = guest("tiny").start()
-    # The build may lie where nobody else can go.
+    # The build may be in a folder that other users can't enter.
     program = tmp_path / "redd"
     subprocess.run(["cp", redd.path, program], check=True)
     os.chmod(tmp_path, 0o755)
@@ -274,7 +274,7 @@ def test_kernel_without(redd, guest, shim, call, verb):
 
 
 def test_no_more_user_namespaces(redd, guest):
-    """user.max_user_namespaces=0, in a user namespace of the test's own."""
+    """Sets user.max_user_namespaces=0 in a user namespace of the test."""
     machine = guest("tiny")
     script = "echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\""
     done = subprocess.run(["unshare", "-U", "-r", "-m", "sh", "-c", script, "-", redd.path, "run", "-q", "-M", machine.name, "/bin/true"],
@@ -285,7 +285,7 @@ def test_no_more_user_namespaces(redd, guest):
 def test_no_more_descriptors(redd, guest):
     machine = guest("tiny")
     before = leftovers.snapshot()
-    # Each in turn: what is missing is another one then.
+    # Each in turn, so that another one is missing each time.
     for limit in range(3, 48):
         done = subprocess.run(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "-", redd.path, "start", machine.name],
                               capture_output=True, text=True, timeout=30, check=False)  # fmt: skip
@@ -293,7 +293,7 @@ def test_no_more_descriptors(redd, guest):
             redd("terminate", machine)
         else:
             assert done.returncode in (1, 127) and done.stderr.strip(), (limit, done)
-        redd("list")  # as the next command, with descriptors enough to clean
+        redd("list")  # like the next command, with enough descriptors to clean
         assert not leftovers.difference(before), limit
 
 

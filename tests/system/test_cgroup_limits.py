@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-How many processes and cgroups a machine may make, on each kind of host; signals to more processes than a program has
-descriptors for; and that what a broken machine leaves is in nobody else's way.
+Limits of processes and cgroups, on each kind of host; signals to more processes than a program may have descriptors;
+and that the leftovers of a broken machine don't affect others.
 """
 
 
@@ -20,7 +20,7 @@ from helpers.waiting import wait_until
 
 DEPTH, DESCENDANTS, PROCESSES, ALL_PROCESSES = 64, 8192, 16384, 16640
 REGISTRY = Path("/run/redd/machines")
-# A broken machine used to cost five seconds for each level, or for ever.
+# A broken machine used to delay commands by five seconds for each level, or for ever.
 SOON_S = 30
 
 
@@ -30,7 +30,7 @@ def tree(tmp_path):
 
 
 def group_of(pid, controller):
-    """The cgroup of a process in the hierarchy that has the controller: "" is cgroup2."""
+    """The cgroup of a process in the hierarchy of a controller; "" is cgroup2."""
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
     return next((path for _, controllers, path in lines if controller in controllers.split(",")), None)
 
@@ -45,13 +45,13 @@ def payload_of(victim):
 
 
 def pids_group_of(victim):
-    """The payload's group where processes are counted."""
+    """The payload's cgroup in the hierarchy that counts processes."""
     unified = payload_of(victim)
     return unified if (unified / "pids.max").exists() else v1("pids") / "redd" / victim.name / "payload"
 
 
 def timed(call, *words, **options):
-    """What a verb gives, which must come soon."""
+    """Runs a verb that must end soon; returns its result."""
     before = time.monotonic()
     result = call(*words, timeout=SOON_S, **options)
     assert time.monotonic() - before < SOON_S
@@ -85,7 +85,7 @@ def test_those_who_enter_are_counted(redd, tree):
         before = int((group / "pids.current").read_text())
         with redd.start("exec", victim, "/bin/sleep", "1000", stdin=subprocess.DEVNULL) as entered:
             try:
-                # The program, and the waiter that reaps it.
+                # The program and the waiter that reaps it.
                 wait_until(lambda: int((group / "pids.current").read_text()) == before + 2, "it is counted")
             finally:
                 entered.terminate()
@@ -97,7 +97,7 @@ def test_the_guest_sees_no_place_of_the_host(redd, tree):
 
 
 def wrapped(tmp_path, arrange):
-    """A redd whose every command finds the control groups so."""
+    """A redd that sees this view of the control groups in all its commands."""
     script = tmp_path / "redd"
     line = f'{arrange} && exec {shlex.quote(str(command.program()))} "$@"'
     script.write_text(f'#!/bin/sh\nexec unshare --mount --propagation private /bin/sh -c {shlex.quote(line)} redd "$@"\n')
@@ -111,7 +111,7 @@ needs_v1_pids = pytest.mark.skipif(not v1("pids"), reason="the pids controller i
 @row("K19")
 @needs_v1_pids
 def test_a_hidden_controller_counts_too(redd, tree, tmp_path):
-    """Of a host, or a part of one, that has not mounted it."""
+    """The controller is there, but the host, or the container around redd, hasn't mounted it."""
     hidden = wrapped(tmp_path, "umount -R -l /sys/fs/cgroup")
     with running(hidden, tree) as victim:
         group = pids_group_of(victim).parent
@@ -144,7 +144,7 @@ def first_line(victim):
 @row("K20", "cgroups nested and made without end", "depth and number are bounded; the end walks with few descriptors, until one deadline for all")
 def test_depth_is_bounded(redd, tree):
     with running(redd, tree, "/bin/sh", "-c", NEST.format(100)) as victim:
-        # The payload is a level, too.
+        # The payload counts as a level, too.
         assert int(first_line(victim)) == DEPTH - 1
         assert int((payload_of(victim).parent / "cgroup.max.descendants").read_text()) == DESCENDANTS
         timed(redd, "terminate", victim)
@@ -153,7 +153,7 @@ def test_depth_is_bounded(redd, tree):
 
 @row("K20")
 def test_a_deep_tree_ends(redd, tree):
-    """As deep as a kernel, or a redd, without the limit would let it be: more levels than descriptors."""
+    """As deep as possible without the limit (older kernels, older redd): more levels than descriptors."""
     with running(redd, tree, "/bin/sh", "-c", f"sleep 3; {NEST.format(300)}") as victim:
         (payload_of(victim).parent / "cgroup.max.depth").write_text("max")
         assert first_line(victim) == "300"
@@ -205,7 +205,7 @@ def test_kill_reaches_the_frozen(redd, tree):
 
 
 class Dead:
-    """What a killed supervisor left: a place in the registry, whose lock is free, and cgroups of that name."""
+    """The leftovers of a killed supervisor: a folder in the registry whose lock is free, and cgroups of that name."""
 
     def __init__(self, stem):
         self.name = f"{session.tag}-{stem}"
@@ -220,7 +220,7 @@ class Dead:
 
 @row("K20")
 def test_what_cannot_be_removed_is_in_nobodys_way(redd, tree):
-    """A process that never ends, in a v1 hierarchy: PID 1 of this session, which is signalled by nobody."""
+    """A process in a v1 hierarchy that never ends: PID 1 of this session, which nobody can signal."""
     top = v1("blkio")
     if not top:
         pytest.skip("no cgroup v1 here")
@@ -262,6 +262,6 @@ def test_cleaning_thaws_a_v1_freezer(redd):
 @row("K19")
 @pytest.mark.parametrize("name", ["tasks", "pids.max", "cgroup.procs", "memory.high"])
 def test_a_machine_is_not_named_like_a_file_of_cgroups(redd, tree, name):
-    """It would have no cgroup, so no limits, and what it left could not be removed."""
+    """With such a name it would have no cgroup, so no limits, and its leftovers could not be removed."""
     redd.fails("run", "-q", "-D", tree, "-M", name, "/bin/true", says="no machine can be called")
     assert not Path("/run/redd/machines", name).exists()

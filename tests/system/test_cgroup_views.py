@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-The views of control groups that hosts have: hybrid, v1 alone, v2 alone, none mounted at all. In each a machine must start,
-see nothing but v2, keep its device filter, manage its own part and no other, stop, and leave no group behind.
+The views of control groups that hosts have: hybrid, v1 only, v2 only, nothing mounted. In each of them a machine must start,
+see only v2, keep its device filter, manage its own part and no other, stop, and leave no cgroup behind.
 
-Each command runs in a mount namespace of its own that shows the view; the test itself keeps sight of all hierarchies.
+Each command runs in a mount namespace with this view; the test itself sees all hierarchies.
 """
 
 import shlex
@@ -19,7 +19,7 @@ VIEWS = {
     "v2": "umount -R -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup",
     "none": "umount -R -l /sys/fs/cgroup",
 }
-# Fails the commands FIRST to LAST of bpf(2) from here on: all of them, as a kernel without CONFIG_CGROUP_BPF does.
+# From here on lets the commands FIRST to LAST of bpf(2) fail: all of them, as in a kernel without CONFIG_CGROUP_BPF.
 WITHOUT_BPF = """
 #ifndef FIRST
 #define FIRST 0
@@ -60,7 +60,7 @@ echo x >/dev/null && echo fine"""
 
 
 def in_view(view, tmp_path, through=""):
-    """A Redd whose every command sees the control groups so; `through` is a program that runs it."""
+    """A Redd that sees this view in all its commands; `through` is a program to run it by."""
     script = tmp_path / f"redd-{view}"
     arrange = f'{VIEWS[view]} || exit 99; exec {through} "$0" "$@"'
     program = shlex.quote(str(command.program()))
@@ -94,7 +94,7 @@ def test_a_command(redd, tree):
 @row("K03")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_devices_are_filtered(redd, tree, users):
-    """Without a user namespace the filter is all there is: the machine may have CAP_MKNOD."""
+    """Without a user namespace only the filter protects devices, since the machine may have CAP_MKNOD."""
     out = redd("run", "-q", "-D", tree, "-M", "view-devices", f"--private-users={users}", "/bin/sh", "-c", PROBE_DEVICES).out
     assert out.split() == ["fine"]
 
@@ -114,9 +114,9 @@ def test_a_command_manages_its_own_part_only(redd, tree, users):
     echo end"""
     result = redd("run", "-q", "-D", tree, "-M", "view-own", f"--private-users={users}", "/bin/sh", "-c", script)
     lines = result.out.split()
-    # A kernel with v1 hierarchies lists those too, each at its root: the guest can't tell where it is.
+    # A kernel with v1 hierarchies lists those too, with "/" as path, so the guest doesn't learn where it is.
     assert [line for line in lines if line.startswith("0::")] == ["0::/init", "0::/own"], result
-    # Root of the host, without a user namespace, is kept from these files by the host's mount options at best.
+    # Without a user namespace, root can write to these files unless the host's mount options forbid it.
     assert users == "no" or "wrote" not in lines, result
     assert "end" in lines and "/redd" not in result.out
     assert groups_of("view-own") == []
@@ -144,7 +144,7 @@ def check_sees_pure_v2(machine):
 
 
 def check_place_of_init(machine):
-    """PID 1 was put into a leaf; nobody is in the root of the guest's groups, so that it can enable controllers there."""
+    """PID 1 is in a leaf; the root of the guest's cgroups has no process, so that it can enable controllers there."""
     payload = cgroups.unified() / "redd" / machine.name / "payload"
     groups = [path for path in groups_of(machine.name) if Path(path).is_relative_to(payload)]
     assert (payload / "cgroup.procs").read_text() == ""
@@ -158,7 +158,7 @@ def check_place_of_init(machine):
 
 @row("R12")
 def test_without_bpf(tmp_path, tree):
-    """A kernel that can't filter devices in cgroup2 is left with the v1 controller: the machine must be behind it (K03)."""
+    """If the kernel can't filter devices in cgroup2, the v1 controller must confine the machine (K03)."""
     if not any((top / "devices.list").exists() for top in cgroups.hierarchies()):
         pytest.skip("this host has no v1 devices controller")
     shim = trees.compile_static(WITHOUT_BPF, tmp_path / "without-bpf")
@@ -171,7 +171,7 @@ def test_without_bpf(tmp_path, tree):
 
 @row("R12")
 def test_without_bpf_and_without_devices_controller(tmp_path, tree):
-    """Never weaker in silence: without a user namespace it is refused, with one there is a warning."""
+    """Without a user namespace the start is refused, with one there is a warning."""
     redd = in_view("none", tmp_path, through=trees.compile_static(WITHOUT_BPF, tmp_path / "without-bpf"))
     argv = ("-q", "-D", tree, "-M", "view-bare", "/bin/sh", "-c", "echo hello")
     redd.fails("run", "--private-users=no", *argv, says="--private-users=pick")
@@ -182,7 +182,7 @@ def test_without_bpf_and_without_devices_controller(tmp_path, tree):
 
 @pytest.mark.parametrize("command", [BPF_PROG_LOAD, BPF_PROG_ATTACH])
 def test_filter_that_fails_while_pid_1_is_made(tmp_path, tree, command):
-    """The kernel says that it can, and then doesn't: PID 1 exists by then, and must not execute."""
+    """The kernel reports support, but loading fails: PID 1 exists by then, and must not execute."""
     shim = trees.compile_static(f"#define FIRST {command}\n#define LAST FIRST\n{WITHOUT_BPF}", tmp_path / "refuses")
     redd = in_view("hybrid", tmp_path, through=shim)
     (tree / "ran").unlink(missing_ok=True)

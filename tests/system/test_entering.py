@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a process brings along that is put into a running machine: `exec` and `shell` (rows X01 to X07)."""
+"""What a process that enters a running machine brings along: `exec` and `shell` (rows X01 to X07)."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ from helpers.waiting import wait_until
 NAME = "entered"
 F_OFD_SETLK = 37
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
-# Follows every new process of the machine and tries to read what it holds of the host.
+# Watches every new process of the machine and tries to read what it has of the host.
 SPY = """
 while :; do
     for p in /proc/[0-9]*; do
@@ -38,7 +38,7 @@ def tree(tmp_path):
 
 @pytest.fixture
 def running(redd, tree):
-    """running(users, script) keeps a machine that runs the script."""
+    """running(users, script) starts a machine that runs the script."""
     started = []
 
     def start(users, script="while :; do sleep 1; done"):
@@ -56,7 +56,7 @@ def running(redd, tree):
 
 @BOTH
 def test_descriptors(redd, running, users):
-    """X02. The fourth is that of ls itself."""
+    """X02. The fourth descriptor is ls's own."""
     running(users)
     assert redd("exec", NAME, "/bin/ls", "/proc/self/fd").out.split() == ["0", "1", "2", "3"]
 
@@ -86,7 +86,7 @@ def test_user_and_groups(redd, running):
 
 @BOTH
 def test_nothing_is_readable_on_the_way(redd, running, tree, users):
-    """X03: a spy in the machine sees no descriptor of the host in 40 entering processes."""
+    """X03: a spy in the machine finds no descriptor of the host in 40 entering processes."""
     running(users, SPY)
     for _ in range(40):
         redd("exec", NAME, "/bin/true")
@@ -95,7 +95,7 @@ def test_nothing_is_readable_on_the_way(redd, running, tree, users):
 
 @BOTH
 def test_program_is_not_overwritten(redd, running, tree, users):
-    """X01: by executing /proc/self/exe, and by writing to the exe of whoever enters."""
+    """X01: attacks by executing /proc/self/exe, and by writing to the exe of a process that enters."""
     before = hashlib.sha256(Path(redd.path).read_bytes()).digest()
     (tree / "bin/evil").write_text("#!/proc/self/exe\n")
     (tree / "bin/evil").chmod(0o755)
@@ -118,7 +118,7 @@ def test_exit_codes(redd, running):
 
 
 def test_machine_without_pid_1(redd):
-    """A supervisor that has claimed its name and is not further: its lock is what makes the machine alive."""
+    """A supervisor that has claimed its name and not gone on yet: because of its lock, the machine counts as alive."""
     folder = Path("/run/redd/machines/claimed")
     folder.mkdir(parents=True, mode=0o700)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`exec` and `shell` among enemies: a machine that looks into who enters, and callers that are stopped or killed."""
+"""`exec` and `shell` under attack: a machine that inspects processes which enter, and callers that are stopped or killed."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from helpers.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
 NEEDLE = "needle-of-the-host"
-# What a process needs to become its user, if the machine has them or not; and CAP_KILL.
+# The capabilities to become a user, whether the machine has them or not; and CAP_KILL.
 TO_ENTER = 1 << 5 | 1 << 6 | 1 << 7
 
 
@@ -29,7 +29,7 @@ def tree(tmp_path):
 
 @contextlib.contextmanager
 def entering(redd, victim, *words, program=("exec",), **options):
-    """`redd exec` of a victim, beside the test."""
+    """Runs `redd exec` in a victim while the test goes on."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | options
     process = redd.start(*program, victim, *words, **options)
     try:
@@ -45,7 +45,7 @@ def entering(redd, victim, *words, program=("exec",), **options):
 
 
 def runs_inside(redd, victim, text):
-    """The processes of a machine by their command lines, seen from the host."""
+    """The command lines of a machine's processes, seen from the host."""
     pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ def runs_inside(redd, victim, text):
     return pids
 
 
-# Who enters is looked at
+# The machine inspects who enters
 
 
 @row("X02", "descriptors of the host leak in",
@@ -66,7 +66,7 @@ def runs_inside(redd, victim, text):
      "maker is in the host's pid namespace. PID 1 of `--as-pid2` has CAP_KILL, the filter, and forgets its memory before the payload runs")  # fmt: skip
 @pytest.mark.parametrize("user", [[], ["--uid=alice"]])
 def test_nothing_can_be_taken_from_who_enters(redd, tree, user):
-    """With CAP_SYS_PTRACE in the host's user namespace the kernel hides nothing of a process."""
+    """With CAP_SYS_PTRACE in the host's user namespace a process can inspect everything of another."""
     grab = put("grab", tree)
     with running(redd, tree, grab, NEEDLE, users="no", options=["--capability=CAP_SYS_PTRACE"]) as victim:
         bounding = int(re.search(r"^CapBnd:\s*(\w+)$", Path(f"/proc/{victim.leader()}/status").read_text(), re.M).group(1), 16)
@@ -77,7 +77,7 @@ def test_nothing_can_be_taken_from_who_enters(redd, tree, user):
         said = victim.process.stdout.read()
     assert int(re.search(r"met (\d+)", said).group(1)) > 0 and "memory opened" in said, f"the attack saw nobody: it tests nothing\n{said}"
     others = {line for line in said.splitlines() if re.match(r"descriptor (?![012] (pipe:|/dev/null))", line)}
-    # Of the machine: the directory that the program is going to be in.
+    # A descriptor of the machine: the program's working directory.
     assert not others - {"descriptor 3 root of the machine"}, others
     assert "needle" not in said and "environment" not in said, said
     caps = {int(value, 16) for value in re.findall(r"^CapPrm:\s*(\w+)$", said, re.M)}
@@ -89,7 +89,7 @@ def test_nothing_can_be_taken_from_who_enters(redd, tree, user):
 def test_nothing_can_be_taken_from_the_stub(redd, tree):
     grab = put("grab", tree)
     options = ["--as-pid2", "--capability=CAP_SYS_PTRACE", "--private-users=no", "--private-network"]
-    # Its own path as well, which the plan holds: not every secret is in the environment.
+    # Search for redd's own path too, which is in the plan: not every secret is in the environment.
     for needle in (NEEDLE, str(tree)):
         said = redd("run", "-q", "-D", tree, *options, grab, needle, "1", env={"NEEDLE": needle}).out
         assert "memory opened" in said, said
@@ -97,14 +97,14 @@ def test_nothing_can_be_taken_from_the_stub(redd, tree):
 
 
 def keys_of_users():
-    """How many keys each user of the host has, machines' users too: a keyring is counted for its owner."""
+    """The number of keys of each user of the host, including machines' users: a keyring counts for its owner."""
     return {int(line.split(":")[0]): int(line.split()[2].split("/")[0]) for line in Path("/proc/key-users").read_text().splitlines()}
 
 
 @row("X04")
 @BOTH
 def test_session_keyring_is_the_users(redd, tree, users):
-    """Of the machine's own user, not of the host's root, whose quota it would use."""
+    """It belongs to the machine's own user, so that it doesn't use the quota of the host's root."""
     if not Path("/proc/key-users").exists():
         pytest.skip("this kernel has no keys")
     with running(redd, tree, users=users) as victim:
@@ -153,7 +153,7 @@ def test_pass_stdio_passes_the_files(redd, tree, tmp_path, users):
 @BOTH
 @pytest.mark.parametrize("user", ["root", "alice"])
 def test_streams_can_be_opened_by_their_names(redd, tree, users, user):
-    """Scripts do; the pipes belong to their user."""
+    """Scripts open /dev/stdin and the like, so the pipes must belong to their user."""
     with running(redd, tree, users=users) as victim:
         done = redd("exec", f"--uid={user}", victim, "/bin/sh", "-c", "echo out > /proc/self/fd/1; echo err > /proc/self/fd/2; cat /proc/self/fd/0", stdin="in\n")
     assert done.out == "out\nin\n" and done.err == "err\n"
@@ -176,11 +176,11 @@ def test_binary_data_and_exit_status(redd, tree):
 def test_ends_of_streams(redd, tree):
     with running(redd, tree) as victim:
         assert piped(redd, victim, "cat; echo end", stdin=subprocess.DEVNULL).stdout == b"end\n"
-        # The program goes on without its input, and is not asked to read all of it.
+        # The program ends without reading all of its input.
         assert piped(redd, victim, "exec <&-; echo on; sleep 1; exit 3", input=bytes(4 << 20)).returncode == 3
-        # Closed streams of the caller are none of the machine's.
+        # If the caller has closed its streams, the machine has none either.
         assert os.system(f"'{redd.path}' exec {victim} /bin/sh -c 'cat; exit 5' <&- >&- 2>&-") >> 8 == 5
-        # The reader sees the end of the output while the program still runs.
+        # The reader gets the end of file while the program still runs.
         with entering(redd, victim, "/bin/sh", "-c", "echo last; exec >&- 2>&-; exec sleep 1000", stderr=subprocess.DEVNULL) as process:
             assert process.stdout.read() == "last\n" and process.poll() is None
 
@@ -188,7 +188,7 @@ def test_ends_of_streams(redd, tree):
 @pytest.mark.parametrize("stream,where", [("output", ">/dev/full"), ("output", ">&-"), ("error", "2>/dev/full")])
 @pytest.mark.parametrize("script", ["echo few", "busybox dd if=/dev/zero bs=1k count=1000 2>/dev/null", "exit 3"])
 def test_output_that_is_lost_is_told(redd, tree, stream, where, script):
-    """As a program of one's own would: a full disk below `redd exec m dump > file` must not look like success."""
+    """As with any program: a full disk below `redd exec m dump > file` must not look like success."""
     inside = script if stream == "output" else f"({script}) >&2"
     with running(redd, tree) as victim:
         argv = ["/bin/sh", "-c", f'"$0" "$@" {where}', redd.path, "exec", victim.name, "/bin/sh", "-c", inside]
@@ -211,7 +211,7 @@ def test_reader_that_goes_away(redd, tree):
 
 
 def test_both_directions_wait_for_their_readers(redd, tree):
-    """Nobody reads the output until all of the input is written: what does not fit waits, and nothing is lost."""
+    """Nobody reads the output until all input is written: the rest waits, and nothing is lost."""
     data = os.urandom(1 << 20)
     with running(redd, tree) as victim:
         with entering(redd, victim, "/bin/cat", stdin=subprocess.PIPE, text=False, stderr=subprocess.DEVNULL) as process:
@@ -242,13 +242,13 @@ def test_both_directions_wait_for_their_readers(redd, tree):
 
 # What is left behind
 
-# More than all pipes, terminals and buffers on the way hold together.
+# More than all pipes, terminals and buffers in between can hold.
 HELD_MAX = 1 << 20
 LEAVE_WRITER = "trap '' HUP PIPE; (while :; do busybox yes; done) & busybox sleep 1; : > /tmp/over; exit 7"
 
 
 def read_rest(victim, read, limit=HELD_MAX):
-    """Nothing is read until the program has ended and its writer goes on: what comes then was held on the way."""
+    """Starts to read only after the program has ended and its writer goes on: so this data was buffered in between."""
     wait_until(Path(f"/proc/{victim.leader()}/root/tmp/over").exists, "the program has ended")
     size = 0
     while chunk := read():
@@ -275,11 +275,11 @@ def test_left_behind_writer_keeps_no_terminal(redd, tree):
             return ""
 
     with running(redd, tree) as victim:
-        # The kernel hangs the terminal up with its session: it has to be opened anew.
+        # The kernel hangs up the terminal when its session ends, so it has to be opened again.
         again = "trap '' HUP; for n in 1 2 3 4 5 6 7 8; do while :; do busybox yes > $T; done & done; wait"
         script = f"export T=$(busybox readlink /proc/self/fd/0); busybox setsid sh -c '{again.replace(chr(39), chr(34))}' & {LEAVE_WRITER}"
         child = pexpect.spawn(redd.path, ["exec", victim.name, "/bin/sh", "-c", script], timeout=60, encoding="utf-8")
-        # A terminal that is not read ends a session by itself, so this one is, also a moment before the end.
+        # Read the terminal until the end: a session whose terminal isn't read ends by itself.
         read_rest(victim, read, limit=64 * HELD_MAX)
         child.close()
         assert child.exitstatus == 7
@@ -297,7 +297,7 @@ def end_by_stop(redd, victim, process):
 
 
 def end_from_inside(redd, victim, process):
-    """PID 1 ends by itself: nobody outside has killed a thing."""
+    """PID 1 ends by itself, without a signal from outside."""
     Path(f"/proc/{victim.leader()}/root/tmp/end").touch()
 
 
@@ -319,7 +319,7 @@ def test_client_holds_up_no_end(redd, tree, users, how, end):
 
 @row("X17")
 def test_stopped_job_holds_up_no_end(redd, tree):
-    """^Z stops a group of processes, not one: the waiter is in none of the caller's."""
+    """^Z stops a whole process group, so the waiter must not be in one of the caller's."""
     init = ["/bin/sh", "-c", "until [ -e /tmp/end ]; do sleep 0.1; done"]
     with running(redd, tree, *init) as victim:
         with entering(redd, victim, "/bin/sh", "-c", "echo on; exec sleep 1000", start_new_session=True) as process:
@@ -357,7 +357,7 @@ def test_session_on_a_terminal_ends_with_its_client(redd, tree, users):
 
 @row("X17")
 def test_who_holds_an_end_up_is_named(redd, tree):
-    """What somebody on the host has put into a machine by other means is theirs to reap."""
+    """If somebody on the host put a process into the machine by other means, they have to reap it."""
     with running(redd, tree, stderr=subprocess.STDOUT) as victim:
         intruder = subprocess.Popen(["nsenter", "--pid", "--target", str(victim.leader()), "sleep", "5555"])
         try:

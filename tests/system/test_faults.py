@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Supervisors killed at any moment, guests that don't end, floods, disks that are full: nothing hangs, nothing is left behind."""
+"""Supervisors killed at any moment, guests that don't end, floods, full disks: nothing hangs, and nothing is left behind."""
 
 import os
 import re
@@ -21,7 +21,7 @@ LOG_BYTES_MAX = 3 * 1024 * 1024
 
 @pytest.fixture
 def boot(redd, machines):
-    """boot("script") is a running machine with a busybox whose init is the script."""
+    """boot("script") starts a machine with busybox whose init is the script."""
 
     def make(script, *, options="", start=True, settings=""):
         machine = machines.claim(machines.fresh_name("f"))
@@ -48,7 +48,7 @@ def supervisor_of(machine):
 
 
 def pids_of(machine):
-    """The processes in the machine's cgroup, all trees."""
+    """The processes in the machine's cgroups, in all hierarchies."""
     found = set()
     for path in cgroups.folders():
         if f"/redd/{machine}" in path:
@@ -67,7 +67,7 @@ def is_gone(pid):
 
 
 def _trace(redd, machine, options, argv):
-    """strace follows into the supervisor, so it lives as long as the machine: which is ended once it is up."""
+    """strace follows the supervisor and lives as long as the machine, so the machine is ended once it is up."""
     traced = subprocess.Popen(["strace", "-f", "-qq", *options, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while traced.poll() is None:
@@ -93,7 +93,7 @@ def _count_calls(redd, machine, argv, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["start", "run", "run -x"])
 def test_killed_at_any_system_call(redd, guest, tmp_path, mode):
-    """Each process of a start in turn is killed at one of its calls; then the next command cleans."""
+    """Each process of a start is killed at one of its calls, in turn; then the next command cleans."""
     machine = guest("tiny")
     argv = {"start": [redd.path, "start", machine.name],
             "run": [redd.path, "run", "-q", "-M", machine.name, "-n", "/bin/true"],
@@ -102,7 +102,7 @@ def test_killed_at_any_system_call(redd, guest, tmp_path, mode):
     before = leftovers.snapshot()
     for i in range(SAMPLES):
         when = 1 + i * (calls + 20) // SAMPLES
-        # strace counts for each process by itself: whichever gets there first dies.
+        # strace counts per process: the process that first gets there dies.
         _trace(redd, machine, ["-o", "/dev/null", "-e", f"inject=all:signal=KILL:when={when}"], argv)
         redd("list")
         found = leftovers.difference(before)
@@ -119,7 +119,7 @@ OPENING_CALLS = ("clone3", "dup", "epoll_create1", "fsmount", "fsopen", "memfd_c
 @NEEDS_STRACE
 @pytest.mark.slow
 def test_no_descriptor_for_any_call(redd, guest, tmp_path):
-    """Each call of a run that opens something fails in turn, those that give back too: it says so, and the next command cleans."""
+    """Each call of a run that opens something fails, in turn, also during cleanup: the run says so, and the next command cleans."""
     machine = guest("tiny")
     argv = [redd.path, "run", "-q", "-x", "-U", "-M", machine.name, f"--network-zone={machine.name[:9]}", "--port=tcp:18080:80", "/bin/true"]
     trace = tmp_path / "trace"
@@ -127,7 +127,7 @@ def test_no_descriptor_for_any_call(redd, guest, tmp_path):
     calls = re.findall(r"^(\d+) +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE)
     before = leftovers.snapshot()
     for name in OPENING_CALLS:
-        # strace counts for each process by itself.
+        # strace counts per process.
         per_process = [sum(call == (pid, name) for call in calls) for pid in {pid for pid, _ in calls}]
         for when in range(1, max(per_process, default=0) + 1):
             failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:error=EMFILE:when={when}"]
@@ -141,9 +141,9 @@ def test_no_descriptor_for_any_call(redd, guest, tmp_path):
 @NEEDS_STRACE
 @pytest.mark.parametrize("network", ["--private-network", "--network-veth"])
 def test_what_a_failing_child_says_is_heard(redd, guest, network):
-    """Also when it ends before it has read the supervisor's word, or while the supervisor waits for its own."""
+    """Also if the child ends before it reads the supervisor's message, or while the supervisor waits for its message."""
     argv = [redd.path, "run", "-q", "-P", "-M", guest("tiny").name, network, "/bin/true"]
-    # The supervisor's own first one asks whether it has a terminal.
+    # The supervisor's first call checks for a terminal.
     failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=ioctl:error=EPERM:when=1"]
     done = subprocess.run([*failing, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and '"loopback' in done.stderr, done
@@ -151,9 +151,9 @@ def test_what_a_failing_child_says_is_heard(redd, guest, network):
 
 @NEEDS_STRACE
 def test_a_signal_costs_no_device_filter(redd, guest):
-    """The kernel's verifier gives up on any that is pending, and means that it be asked again."""
+    """The kernel's verifier stops at a pending signal (EAGAIN), and expects a retry."""
     argv = [redd.path, "run", "-q", "-P", "-M", guest("tiny").name, "--private-users=no", "/bin/true"]
-    # The first call only asks whether there are such filters.
+    # The first call only asks whether the kernel supports such filters.
     failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=bpf:error=EAGAIN:when=2..4"]
     done = subprocess.run([*failing, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0 and not done.stderr, done
@@ -161,9 +161,9 @@ def test_a_signal_costs_no_device_filter(redd, guest):
 
 @NEEDS_STRACE
 def test_start_says_that_its_supervisor_was_killed(redd, guest):
-    """By the kernel, say, when memory runs out: there is nobody else to say it."""
+    """As by the kernel when memory runs out: the client has to say so."""
     machine = guest("tiny")
-    # The first that only the supervisor calls.
+    # The first call that only the supervisor makes.
     failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=signalfd4:signal=KILL"]
     done = subprocess.run([*failing, redd.path, "start", machine.name], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1 and f"the supervisor of machine {machine} was killed by signal KILL" in done.stderr, done
@@ -173,14 +173,14 @@ def test_start_says_that_its_supervisor_was_killed(redd, guest):
 
 @NEEDS_STRACE
 def test_state_that_can_not_be_written_is_written_later(redd, guest, tmp_path):
-    """A /run that is full for a while must not leave a machine "starting" that runs."""
+    """If /run is full for a while, a running machine must not stay in state "starting"."""
     machine = guest("tiny")
-    redd("start", machine)  # its addresses are written for the first one only
+    redd("start", machine)  # only the first write contains its addresses
     redd("stop", machine)
     trace = tmp_path / "trace"
     _trace(redd, machine, ["-o", trace, "-e", "trace=renameat"], [redd.path, "start", machine.name])
     calls = [line for line in trace.read_text().splitlines() if "renameat(" in line]
-    # All are the supervisor's, and the first of a guest that does not notify says that it runs.
+    # All are the supervisor's; for a guest without notifications the first says that it runs.
     first = next(number for number, line in enumerate(calls, 1) if '".state.' in line)
     inject = f"inject=renameat:error=ENOSPC:when={first}..{first + 1}"
     failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e", inject]
@@ -188,7 +188,7 @@ def test_state_that_can_not_be_written_is_written_later(redd, guest, tmp_path):
         try:
             wait_until(lambda: redd.run("show", machine, "-p", "State", "--value").out.strip() == "running", "the state")
         finally:
-            redd("stop", machine)  # which strace waits for
+            redd("stop", machine)  # strace waits for it
         said = traced.communicate(timeout=30)[1]
     assert said.count(f"write the state of machine {machine}: No space left") == 1
     assert "write the state" in redd("logs", machine).out
@@ -206,14 +206,14 @@ def test_payload_dies_with_its_supervisor(redd, guest, boot, how):
     assert not machine.is_running()
     assert not os.path.exists(f"/run/redd/machines/{machine}"), "list has cleaned"
     assert not [path for path in cgroups.folders() if str(machine) in path]
-    # The kernel takes down a network namespace some time after its last process.
+    # The kernel removes a network namespace some time after its last process.
     wait_until(lambda: not any(name.startswith("ve-") for name in os.listdir("/sys/class/net")), "the interface's end")
     redd("start", machine)
     redd("terminate", machine)
 
 
 def test_payload_that_outlives_its_supervisor_is_cleaned(redd, machines):
-    """A PID 1 may ask not to be killed with its parent: the next command ends it."""
+    """PID 1 can clear its parent-death signal: the next command ends it."""
     machine = machines.claim(machines.fresh_name("f"))
     trees.make_busybox(machine.root)
     (machine.root / "sbin").mkdir()
@@ -430,7 +430,7 @@ def test_no_log_folder(redd, guest):
 
 @row("F08", "/run is wiped while a machine runs", "the supervisor holds descriptors; the machine can be ended and leaves nothing")
 def test_run_folder_wiped(redd, guest):
-    """The registry of a running machine is lost: it is no more to be seen, but it can be ended, and leaves nothing."""
+    """A running machine has lost its registry entry: it isn't listed any more, but can be ended, and leaves nothing behind."""
     machine = guest("tiny").start()
     supervisor = supervisor_of(machine)
     shutil.rmtree("/run/redd")
@@ -490,7 +490,7 @@ def test_signals_to_a_supervisor(redd, guest):
 
 
 def test_stop_right_after_start(redd, guest):
-    """What asks an init that has no handler yet is dropped by the kernel: it has to be asked again."""
+    """The kernel drops signals for an init that has no handler yet, so redd has to repeat them."""
     machine = guest("busybox")
     for _ in range(4):
         redd("start", machine)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A machine's rules in the packet filter, with real packets between namespaces; no machine is needed for it."""
+"""A machine's rules in the packet filter, tested with real packets between namespaces, without a machine."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ from helpers.security import row
 from helpers.waiting import wait_until
 
 WEB = (TCP, 8080, 8080, 80)
-MARKER = 0x88B5  # an ethertype for experiments
+MARKER = 0x88B5  # the EtherType for experiments
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def rules(net):
 
 
 def meet(client, address, port, server_socket):
-    """A connection both ways; gives whom the server sees."""
+    """Connects and exchanges data; returns the address the server sees."""
     with server_socket, client.connect(address, port) as near:
         far, peer = server_socket.accept()
         with far:
@@ -49,7 +49,7 @@ def meet(client, address, port, server_socket):
 
 
 def refused(client, address, port, guest, *guest_ports):
-    """By the host itself: the guest, whose address is `guest`, would answer at these ports."""
+    """The host itself must refuse: the guest, whose address is `guest`, would answer at these ports."""
     with contextlib.ExitStack() as servers:
         for guest_port in guest_ports:
             servers.enter_context(guest[0].listen(guest[1], guest_port))
@@ -64,7 +64,7 @@ def test_masquerades_what_leaves(net, rules):
 
 
 def test_does_not_masquerade_towards_other_machines(net, rules):
-    """The name of the interface tells."""
+    """They are recognised by the name of the interface."""
     rules.set_usual()
     net.host.sh("ip link set eth0 down; ip link set eth0 name ve-other; ip link set ve-other up")
     net.world.run("ip", "route", "add", SUBNET, "via", HOST)
@@ -73,7 +73,7 @@ def test_does_not_masquerade_towards_other_machines(net, rules):
 
 @pytest.mark.parametrize("outside,host,guest", [(WORLD, HOST, GUEST), (WORLD6, HOST6, GUEST6)])
 def test_port_from_outside(net, rules, outside, host, guest):
-    """The machine sees who comes."""
+    """The machine sees the client's address."""
     rules.set_usual(WEB)
     assert meet(net.world, host, 8080, net.guest.listen(guest, 80)) == outside
     refused(net.world, host, 8081, (net.guest, guest), 80, 8081)
@@ -87,7 +87,7 @@ def test_port_from_the_host_itself(net, rules, address, guest, seen):
 
 
 def test_v6_loopback_is_left_to_the_proxy(net, rules):
-    """No packet of ::1 leaves by a link, and link-local addresses aren't forwarded: the listening socket gets these."""
+    """Packets from ::1 can't leave by a link, and link-local ones aren't forwarded: the listening socket gets these."""
     rules.set_usual(WEB)
     assert meet(net.host, "::1", 8080, net.host.listen("::1", 8080)) == "::1"
 
@@ -101,12 +101,12 @@ def test_port_from_the_machine_itself(net, rules, address, guest, seen):
 @pytest.mark.parametrize("address,guest,seen", [(HOST, GUEST, GATE), (HOST6, GUEST6, GATE6)])
 @pytest.mark.parametrize("netfilter", ["0", "1"])
 def test_port_from_a_neighbour_of_the_zone(bare, address, guest, seen, netfilter):
-    """Also where Docker has turned on that bridged packets meet the filter."""
+    """Also if Docker has enabled filtering of bridged packets."""
     net = bare.zone()
     net.host.sh(f"for f in iptables ip6tables; do echo {netfilter} > /proc/sys/net/bridge/bridge-nf-call-$f; done")
     Filter(net.host).set_usual(WEB, link="vb-web", zone="vz-z")
     assert meet(net.neighbour, address, 8080, net.guest.listen(guest, 80)) == seen
-    # For others on the bridge the host's 127.0.0.0/8 must stay out of reach: its own connections are left to the proxy.
+    # Others on the bridge must not reach the host's 127.0.0.0/8, so the proxy serves the host's own connections.
     assert meet(net.host, "127.0.0.1", 8080, net.host.listen("127.0.0.1", 8080)) == "127.0.0.1"
     assert meet(net.neighbour, GUEST, 81, net.guest.listen(GUEST, 81)) == NEIGHBOUR
 
@@ -129,7 +129,7 @@ def test_udp(net, rules):
 
 
 def test_sctp(net, rules):
-    """No SCTP socket is needed to see that the filter knows its ports and mends its checksum."""
+    """Shows without an SCTP socket that the filter translates SCTP ports and corrects the checksum."""
     rules.set_usual((SCTP, 9000, 9000, 7))
     with net.guest.socket(socket.AF_INET, socket.SOCK_RAW, SCTP) as far, net.world.socket(socket.AF_INET, socket.SOCK_RAW, SCTP) as near:
         near.sendto(frames.sctp_init(1234, 9000), (HOST, 0))
@@ -141,7 +141,7 @@ def test_sctp(net, rules):
 
 @pytest.mark.parametrize("port,guest_port", [(5000, 5000), (5003, 5003), (6000, 7000), (6003, 7003), (20000, 1000), (59999, 40999)])
 def test_ranges(net, rules, port, guest_port):
-    """That keep their numbers, that are shifted, and one whose map takes many messages."""
+    """Ranges that keep their numbers, that are shifted, and one whose map takes many messages."""
     rules.set_usual((TCP, 5000, 5003, 5000), (TCP, 6000, 6003, 7000), (TCP, 20000, 59999, 1000))
     for address, guest in ((HOST, GUEST), (HOST6, GUEST6)):
         meet(net.world, address, port, net.guest.listen(guest, guest_port))
@@ -163,7 +163,7 @@ def test_bind_address(net, rules):
 
 @row("N05", "LAN → a port bound to 127.0.0.1", "not translated in prerouting; the socket behind it is bound to 127.0.0.1")
 def test_bound_to_loopback_is_not_reached_from_outside(net, rules):
-    """Not even by a frame that a neighbour addresses to 127.0.0.1: destinations are translated before martians are dropped."""
+    """Not even by a frame from a neighbour to 127.0.0.1: the kernel translates destinations before it drops martians."""
     rules.set_usual((UDP, 5353, 5353, 53, "127.0.0.1"), (UDP, 5454, 5454, 53))
     assert ask_udp(net.host, "127.0.0.1", 5353, net.guest, GUEST, 53) == GATE
     with net.guest.socket(socket.AF_INET, socket.SOCK_DGRAM) as far, net.world.socket(socket.AF_PACKET, socket.SOCK_RAW) as near:
@@ -176,11 +176,11 @@ def test_bound_to_loopback_is_not_reached_from_outside(net, rules):
 
 
 class Watch:
-    """Counts what a link lets through: a chain behind that of the machine."""
+    """Counts what a link lets through, by a chain after that of the machine."""
 
     def __init__(self, net, link="ve-web"):
         self.host = net.host
-        # The guest's kernel shall say nothing of its own, nor answer what the host asks because of our frames.
+        # Keep the guest's kernel from sending anything, also answers to what the host asks because of our frames.
         net.guest.sh("echo 1 > /proc/sys/net/ipv6/conf/host0/disable_ipv6; ip address flush dev host0; ip link set host0 arp off")
         self.host.run("nft", f"""table netdev watch {{
             counter marker {{}}
@@ -199,7 +199,7 @@ class Watch:
         return int(words[words.index("packets") + 1])
 
     def passes(self, frame):
-        """Frames keep their order: when the marker has come, the frame has, or never will."""
+        """Frames keep their order: if the marker has arrived, the frame has, or never will."""
         others, marker = self.count("others"), self.count("marker")
         self.socket.send(frame)
         self.socket.send(frames.ether(GUEST_MAC, HOST_MAC, MARKER, b"marker"))
@@ -236,7 +236,7 @@ TAGGED = {
     "two vlans": ADDRESSES + frames.tagged(0x88A8, 0x8100, frames.tagged(0x8100, V4, FINE)[2:]),
     "priority": ADDRESSES + frames.tagged(0x8100, V4, FINE, number=0),
 }
-# VLAN 0 is no VLAN: the kernel takes these tags off, one after the other, and goes on with what is inside.
+# VLAN 0 is no VLAN: the kernel removes these tags one by one and goes on with the content.
 NESTED = {
     f"{outer:x} in {inner:x}, priority {priority}": ADDRESSES + frames.tagged(
         outer, inner, frames.tagged(inner, V4, frames.udp(GUEST, "127.0.0.1", 9, 9999, b"bad"), number=0)[2:], number=priority << 13)
@@ -274,7 +274,7 @@ HONEST = {
 
 
 def test_all_frames_pass_without_rules(watch):
-    """What the next tests see dropped is dropped by nothing else."""
+    """Makes sure that nothing else drops what the next tests see dropped."""
     every = {"loopback": LOOPBACK, **SERVED, **FORGED, **HONEST}
     assert [name for name, frame in every.items() if not watch.passes(frame)] == []
 
@@ -300,7 +300,7 @@ def test_what_the_supervisor_answers_goes_no_further(rules, watch):
 
 @row("N01")
 def test_unknown_addresses_leave_the_hardware_address(rules, watch):
-    """On a bridge of the host's, somebody else gives the addresses."""
+    """On a bridge of the host, somebody else assigns the addresses."""
     rules.set_usual(guest4="", guest6="", subnet4="", subnet6="", host4="", host6="", masquerade="no", serves="no")
     stay = {"hardware address", "arp hardware", "router advertisement", "redirect6", "redirect", *TAGGED}
     assert {name for name, frame in FORGED.items() if not watch.passes(frame)} == stay
@@ -326,7 +326,7 @@ def test_a_machine_that_has_vlans_may_send_tags(rules, watch):
      "dropped at ingress, also with CheckSource=no and VLANs=yes; only the machine's own link has `route_localnet`")  # fmt: skip
 @pytest.mark.parametrize("vlans", ["no", "yes"])
 def test_nested_tags_do_not_reach_loopback(net, rules, vlans):
-    """The kernel's own word for each: without rules it takes all of them for 127.0.0.1."""
+    """Without rules, the kernel takes each of these frames for one to 127.0.0.1."""
     honest = from_guest(V4, frames.udp(GUEST, GATE, 9, 9999, b"good"))
     with net.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as far, net.guest.socket(socket.AF_PACKET, socket.SOCK_RAW) as near:
         near.bind(("host0", 0))
@@ -342,7 +342,7 @@ def test_nested_tags_do_not_reach_loopback(net, rules, vlans):
 
 @row("N03")
 def test_the_host_s_loopback_is_closed_to_the_machine(net, rules):
-    """The link has route_localnet, so that without the rule the packet is taken."""
+    """The link has route_localnet, so that without the rule the kernel accepts the packet."""
     packets = [from_guest(V4, frames.udp(GUEST, to, 9, 9999, payload)) for to, payload in (("127.0.0.1", b"bad"), (GATE, b"good"))]
     with net.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as far, net.guest.socket(socket.AF_PACKET, socket.SOCK_RAW) as near:
         near.bind(("host0", 0))
@@ -373,7 +373,7 @@ def inet_tables(host):
      "what leads to a machine goes with its supervisor's socket; what confines it stays until the next command has ended it. Tables, links, zones, "
      "accepts in others' chains, forwarding and lent interfaces are then given back, by name and mark; what lives, here or under another `/run`, is left")  # fmt: skip
 def test_what_confines_outlives_the_supervisor(net, rules_by_kernel):
-    """The link is as closed afterwards as before; ports lead nowhere."""
+    """The link stays as closed as before; ports lead nowhere."""
     loopback = [from_guest(V4, frames.udp(GUEST, to, 9, 9999, payload)) for to, payload in (("127.0.0.1", b"bad"), (GATE, b"good"))]
     rules_by_kernel.set_usual(WEB)
     rules_by_kernel.kill()
@@ -399,7 +399,7 @@ def test_a_flush_of_all_rules_leaves_the_machine_confined(net, rules_by_kernel):
 
 @row("N17")
 def test_what_outlived_is_removed_and_what_lives_is_left(net, rules_by_kernel):
-    """Whoever is asked knows one machine; the kernel tells of others, by their inet table or their owner."""
+    """The callback knows of one machine; others that live are recognised in the kernel, by their inet table or owner."""
     net.host.run("nft", "add table netdev redd-web2; add table netdev redd-theirs { comment \"theirs\" ; }")
     rules_by_kernel.set_usual(WEB)
     rules_by_kernel.tell("clean web")
@@ -439,7 +439,7 @@ def test_others_may_not_remove_tables(net, rules):
 
 
 def test_connections_outlive_their_rules(net, rules):
-    """A machine's ports change while it runs: what is connected stays so."""
+    """When a machine's ports change at run time, connections stay."""
     rules.set_usual(WEB)
     with net.guest.listen(GUEST, 80) as inner, net.world.listen(WORLD, 80) as outer:
         pairs = [(net.world.connect(HOST, 8080), inner.accept()[0]), (net.guest.connect(WORLD, 80), outer.accept()[0]),
@@ -468,7 +468,7 @@ def test_a_set_that_fails_changes_nothing(net, rules):
 
 
 def test_two_machines_do_not_meet(net, rules):
-    """Each has its tables; one's end takes nothing from the other."""
+    """Each has its tables; the end of one doesn't affect the other."""
     rules.set_usual(WEB)
     other = Filter(net.host, "two")
     other.tell("port=6 8081 8081 80", f"target4={GUEST}", "set")
@@ -481,7 +481,7 @@ def test_two_machines_do_not_meet(net, rules):
 
 
 def works(net, timeout_s=10):
-    """Out by both families, and in by a port."""
+    """Outgoing connections of both families work, and incoming ones by a port."""
     ways = [(net.guest, WORLD, 80, net.world, WORLD, 80), (net.guest, WORLD6, 80, net.world, WORLD6, 80),
             (net.world, HOST, 8080, net.guest, GUEST, 80)]  # fmt: skip
     with contextlib.suppress(OSError):
@@ -532,7 +532,7 @@ def test_beside_docker(net, rules):
     rules.tell("open-others ve-web")
     assert works(net) and rules.blocker("ve-web") is None
     assert '-A FORWARD -i ve-web -m comment --comment "redd:web" -j ACCEPT' in net.host.run("iptables", "-S", "FORWARD")
-    # When Docker starts again, its jumps come first.
+    # When Docker restarts, it puts its jumps first.
     net.host.sh("iptables -D FORWARD -j DOCKER-USER; iptables -I FORWARD -j DOCKER-ISOLATION-STAGE-1; iptables -I FORWARD -j DOCKER-USER")
     assert works(net) and rules.blocker("ve-web") is None
     rules.tell("close-others")
@@ -554,7 +554,7 @@ def test_accepts_of_a_neighbour_are_not_enough(net, rules):
 @row("N06", "LAN → machine by our accept in others' FORWARD",
      "it takes answers and what a port has translated, nothing else; it is set only where that chain drops these, and removed with the machine")  # fmt: skip
 def test_our_rule_opens_no_more_than_is_forwarded(net, rules):
-    """Who routes to the machine's own address stays out, where the host's filter kept him out."""
+    """A neighbour that routes to the machine's own address is still kept out, if the host's filter kept it out."""
     rules.set_usual(WEB)
     net.world.run("ip", "route", "add", SUBNET, "via", HOST)
     meet(net.world, GUEST, 80, net.guest.listen(GUEST, 80))
@@ -571,7 +571,7 @@ def test_rules_in_others_tables_outlive_no_machine(net, rules):
     rules.tell("open-others ve-web", "machine=gone", "open-others ve-gone", "clean-others web")
     listing = net.host.run("iptables", "-S", "FORWARD")
     assert "redd:web" in listing and "redd:gone" not in listing
-    # What a crash left is not taken for enough, nor doubled.
+    # A rule that a crash left is neither relied on nor doubled.
     rules.tell("machine=web", "open-others ve-web")
     assert net.host.run("iptables", "-S", "FORWARD").count("redd:web") == 2
 
@@ -593,7 +593,7 @@ def test_a_filter_that_lets_pass_is_left_alone(net, rules):
 
 
 def test_beside_ufw(net, rules):
-    """The real one, enabled for the namespace with files of its own."""
+    """The real ufw, enabled in the namespace, with configuration files of the test."""
     net.host.sh("for d in /etc/ufw /etc/default; do cp -a $d /run/copy; mount -t tmpfs tmpfs $d; cp -a /run/copy/. $d; rm -r /run/copy; done")
     net.host.sh("mount -t tmpfs tmpfs /run")
     rules.set_usual(WEB)
@@ -611,7 +611,7 @@ BUS = """<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_so
 
 @pytest.fixture
 def firewalld(net):
-    """The real one, on a bus of its own."""
+    """The real firewalld, on a D-Bus of its own."""
     net.host.sh("cp -a /etc/firewalld /run/copy; mount -t tmpfs tmpfs /etc/firewalld; cp -a /run/copy/. /etc/firewalld; rm -r /run/copy")
     net.host.sh("mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/log; mkdir -p /run/dbus /run/firewalld /run/lock")
     net.host.run("sh", "-c", "cat > /run/dbus/bus.conf", input=BUS)
@@ -650,7 +650,7 @@ def test_unused_legacy_tables_are_not_loaded(net, rules):
 
 
 def test_beside_a_filter_of_nft(net, rules):
-    """As in many an /etc/nftables.conf."""
+    """With rules like those in many /etc/nftables.conf files."""
     rules.set_usual(WEB)
     net.host.run("nft", """table inet filter { chain forward { type filter hook forward priority 0; policy drop;
         ct state vmap { established : accept, related : accept, invalid : drop }

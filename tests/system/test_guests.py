@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every guest through its whole life: import, start, status, login, shell, reboot, stop, again, remove."""
+"""The whole life of every guest: import, start, status, login, shell, reboot, stop, start again, remove."""
 
 import re
 
@@ -62,12 +62,12 @@ def check_console(redd, machine):
     child.send("\r")
     child.expect("login:", timeout=60)
     console.leave(child)
-    # A prompt has no end of line: the log takes it when nothing more comes.
+    # A prompt has no end of line, so the log gets it when no more output comes.
     wait_until(lambda: "login" in redd("logs", machine).out, "the prompt in the log")
 
 
 def test_systemd_is_content(running):
-    """No unit may fail for want of something that a container should have."""
+    """No unit may fail because the container lacks something."""
     if not facts(running).systemd:
         pytest.skip("a guest without systemd has no failed units to list")
     assert running.shell("systemctl is-system-running --wait || systemctl --failed --no-legend") == "running"
@@ -149,7 +149,7 @@ def test_stop_is_clean_twice(redd, machine):
 
 
 def test_stop_during_boot_is_clean(redd, running):
-    """Most inits lose a signal that comes too early: it has to be asked for until it is heard."""
+    """Most inits lose a signal that comes too early, so redd has to repeat it."""
     redd("stop", running, timeout=120)
     assert not running.is_running()
     assert "did not stop" not in redd("logs", running).out

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Machines whose root is the host's root (--private-users=yes on a tree of root's, identity, 0:65536): what guards /proc
-and /sys is locked, for them as for everybody.
+Machines whose root is the host's root (--private-users=yes on a tree of root's, identity, 0:65536): the mounts that
+protect /proc and /sys are locked for them, too.
 """
 
 import os
@@ -54,7 +54,7 @@ def test_nor_by_those_who_enter(redd, tree, users):
 @row("K12")
 @pytest.mark.parametrize("users", ROOT)
 def test_core_pattern_of_the_host(redd, tree, users):
-    """The way that was there: take /proc/sys away, or mount a procfs that has none of it covered. Writes what it holds."""
+    """The former hole: unmount /proc/sys, or mount a procfs that isn't covered. Writes the value that is there."""
     script = """
     mkdir -p /tmp/p
     umount /proc/sys || umount -l /proc/sys || mount -t proc proc /tmp/p || busybox unshare -p -f -m --mount-proc true
@@ -72,7 +72,7 @@ def test_core_pattern_of_the_host(redd, tree, users):
 @pytest.mark.parametrize("users", ROOT)
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["-u", "alice"]])
 def test_v1_hierarchies_of_the_host(redd, tree, users, options):
-    """Nor may they mount cgroup2 anew, or make a cgroup namespace, by themselves or as root of users of their own."""
+    """They also can't mount cgroup2 or make a cgroup namespace, neither directly nor as root of a user namespace made inside."""
     program = put("nest", tree)
     assert run(redd, tree, users, program, options=["--private-network", *options]).out.replace("no namespaces of its own\n", "") == "end\n"
     script = """
@@ -114,7 +114,7 @@ def test_containers_inside(redd, tree, network):
 @row("K02")
 @pytest.mark.parametrize("users", [*ROOT, "no", "pick"])
 def test_settings_of_the_network_that_are_the_hosts(redd, tree, users):
-    """What is the machine's own stays writable."""
+    """Settings of the machine's own namespace stay writable."""
     script = """
     for path in /proc/sys/net/netfilter/nf_hooks_lwtunnel; do
         [ -e $path ] && (: >> $path) 2>/dev/null && echo "opened $path"
@@ -127,7 +127,7 @@ def test_settings_of_the_network_that_are_the_hosts(redd, tree, users):
 @row("K03")
 @pytest.mark.parametrize("users", [*ROOT, "no"])
 def test_nodes_of_the_image_are_no_devices(redd, tree, users):
-    """Even those that the device filter lets pass: it isn't there on every host."""
+    """Not even nodes that the device filter allows, since not every host has the filter."""
     os.mknod(tree / "etc/zero", 0o20666, os.makedev(1, 5))
     script = "busybox head -c 1 /etc/zero >/dev/null 2>&1 && echo read; busybox head -c 1 /dev/zero >/dev/null && echo end"
     for options in ([], ["--ephemeral"]):
@@ -135,7 +135,7 @@ def test_nodes_of_the_image_are_no_devices(redd, tree, users):
 
 
 def test_second_process_is_number_two(redd, tree):
-    """Whoever has been in the machine's PID namespace before."""
+    """Whatever process was in the machine's PID namespace before."""
     for users in ("pick", "identity", "no"):
         assert run(redd, tree, users, "/bin/sh", "-c", "echo $$", options=["--as-pid2"]).out == "2\n"
         assert run(redd, tree, users, "/bin/sh", "-c", "echo $$ /proc/[0-9]*").out.split() == ["1", "/proc/1"]
@@ -144,7 +144,7 @@ def test_second_process_is_number_two(redd, tree):
 @pytest.mark.slow
 @pytest.mark.parametrize("users", ["identity", "yes"])
 def test_systemd_boots_with_the_hosts_owners(redd, guest, tmp_path, users):
-    """What people want identity for: the files of a bind belong to whom they belong on the host."""
+    """The use case of identity: files of a bind have the same owners as on the host."""
     machine = guest("debian-bookworm")
     volume = tmp_path / "volume"
     volume.mkdir()

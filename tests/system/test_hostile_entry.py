@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rows X01 to X10, T01 and T06 of SECURITY.md: descriptors, identity, terminals and words of what runs inside."""
+"""Rows X01 to X10, T01 and T06 of SECURITY.md: descriptors, identity, terminals and notifications of programs inside."""
 
 import contextlib
 import hashlib
@@ -38,7 +38,7 @@ def run(redd, tree, *words, users="pick", **kwargs):
 
 @pytest.fixture
 def own_redd(redd, tree, tmp_path):
-    """A copy to lose, that the tree's root could run: a dynamic program gets its libraries."""
+    """A copy of redd that may be damaged, and that runs in the tree: with its libraries if it is dynamic."""
     path = tmp_path / "redd"
     shutil.copy(redd.path, path)
     for library in libraries_of(path):
@@ -56,7 +56,7 @@ def checksum(redd):
      "unless the machine's users are shifted, redd runs from a read-only mount of itself")  # fmt: skip
 @pytest.mark.parametrize("users", ["pick", "no", "identity", "own"])
 def test_x01_program_is_overwritten_by_who_waits(own_redd, tree, users):
-    """own: PID 1 makes a user namespace that maps the host's root, where no confinement expects one."""
+    """own: PID 1 makes a user namespace that maps the host's root, without any filter to prevent it."""
     attack = put("exe", tree)
     (tree / "bin/script").write_text("#!/proc/self/exe import-tar\n")
     (tree / "bin/script").chmod(0o755)
@@ -143,7 +143,7 @@ def test_x02_descriptors_of_an_init(redd, tree, leaky, users):
 @BOTH
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-", "<&- 2>&-"])
 def test_x02_closed_standard_descriptors(redd, tree, users, closed):
-    """None of ours may land there: 0, 1 and 2 are something harmless."""
+    """No descriptor of redd may get one of these numbers: 0, 1 and 2 must be something harmless."""
     fds = put("fds", tree)
     os.system(f"'{redd.path}' run -q -D '{tree}' --private-users={users} {fds} {closed}")
     assert (tree / "fds").read_text() == "0\n1\n2\n"
@@ -156,7 +156,7 @@ def test_x02_closed_standard_descriptors(redd, tree, users, closed):
 @row("X02")
 @BOTH
 def test_x02_folder_as_standard_descriptor(redd, tree, users):
-    """CVE-2024-21626 by the front door."""
+    """As in CVE-2024-21626, but with a folder as standard descriptor."""
     script = "busybox cat /proc/self/fd/0/hostname /proc/self/fd/2/hostname"
     folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -169,7 +169,7 @@ def test_x02_folder_as_standard_descriptor(redd, tree, users):
 
 @row("X02")
 def test_x02_supervisor_keeps_nothing_of_its_caller(redd, guest, leaky):
-    """A lock or a pipe that the caller left open would be held for as long as the machine runs."""
+    """Otherwise a lock or a pipe that the caller left open would stay open as long as the machine runs."""
     machine = guest("busybox")
     redd.start("start", machine, stdin=subprocess.DEVNULL, pass_fds=leaky).communicate(timeout=60)
     supervisor = int(re.search(r"^SUPERVISOR=(\d+)", Path(f"/run/redd/machines/{machine}/state").read_text(), re.M).group(1))
@@ -188,7 +188,7 @@ def test_x03_entering_processes_show_nothing(redd, tree, users):
         for number in range(150):
             words = ["exec", "--uid=alice", victim] if number % 2 else ["exec", victim]
             redd.run(*words, "/bin/true")
-        # Not by a command that enters: it may be ended with the machine that it ends.
+        # Don't end the machine by a command inside it: that could be killed together with the machine.
         Path(f"/proc/{victim.leader()}/root/tmp/stop").touch()
         victim.process.wait(30)
         said = victim.process.stdout.read()
@@ -214,7 +214,7 @@ def test_x03_reaper_shows_nothing(redd, tree, users):
 
 
 def dirty():
-    """What a careless caller hands down."""
+    """A careless caller's state, which a program would inherit."""
     os.umask(0o077)
     os.nice(3)
     os.setgroups([4, 27, 44])
@@ -226,7 +226,7 @@ def dirty():
 
 
 def facts(redd, tree, *words):
-    """The program's lines as a dictionary, started by a caller that is as dirty as it can be."""
+    """The output of facts as a dictionary, started by the most careless caller possible."""
     caps = "+chown,+kill,+net_raw,+sys_admin,+sys_ptrace"
     setpriv = ["setpriv", "--inh-caps", caps, "--ambient-caps", caps, "setarch", "-R"]
     environment = {"SECRET": "of the host", "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": "/x", "HOME": "/secret"}
@@ -245,7 +245,7 @@ WAYS = {
     "shell": lambda tree, victim, users: ["shell", victim],
     "shell as alice": lambda tree, victim, users: ["shell", f"alice@{victim}"],
 }
-# Of its own network a machine is the administrator, in both.
+# In both cases, the machine administers its own network.
 BOUNDING = {"pick": 0xFDECBFFF, "no": 0xA80425FB | 1 << 12}
 
 
@@ -291,12 +291,12 @@ def uid_of(result):
 @row("X05", "user names that look like numbers, unknown users", "digits are a number, never a name; unknown is refused, never root")
 @pytest.mark.parametrize("user", NOBODY)
 def test_x05_odd_users(redd, tree, user):
-    """Never root by accident: refused, or exactly the number that is written, whoever has that as a name."""
+    """Never root by accident: refused, or exactly the given number, even if a user has that number as name."""
     with (tree / "etc/passwd").open("a") as file:
         file.write("0x3e8:x:0:0::/:/bin/sh\n01000:x:0:0::/:/bin/sh\n-1:x:0:0::/:/bin/sh\n4294967296:x:0:0::/:/bin/sh\nbroken:x:4294967295:0::/:/bin/sh\n")
     if "\0" in user:
         pytest.skip("no command line can hold it")
-    if user in ("", "0x3e8"):  # no user was named; the image has one of that name
+    if user in ("", "0x3e8"):  # no user was given; the image has one of that name
         allowed = (None, "0")
     else:
         allowed = (None, str(int(user))) if re.fullmatch("[0-9]{1,5}", user, re.ASCII) and user != "65535" else (None,)
@@ -320,7 +320,7 @@ def test_x05_users_that_are(redd, tree):
 @row("X06", "supplementary groups stay", "`setgroups` always")
 @BOTH
 def test_x06_groups(redd, tree, users):
-    """Only those of the image's files; a user without any line there has none."""
+    """Only the groups in the image's files; a user without an entry has none."""
     (tree / "etc/group").write_text("root:x:0:\nwheel:x:10:alice\nsudo:x:27:\nbad:x:4294967295:alice\nx:x:44:bob,alicex,\n")
     for user, groups in (("root", {"0"}), ("alice", {"1000", "10"})):
         assert set(run(redd, tree, "-u", user, "/bin/id", "-G", users=users).out.split()) == groups
@@ -334,7 +334,7 @@ def test_x06_groups(redd, tree, users):
 
 @row("X07", "the host's environment leaks through settings", "NAME without a value takes the caller's only from the command line")
 def test_x07_environment_of_the_host(redd, tree):
-    """A name alone is looked up for the command line only, never for a file that came with an image."""
+    """NAME without a value takes the caller's value on the command line only, never in a file that came with an image."""
     secret = {"SECRET": "of the host"}
     for place in (tree.with_name(f"{tree.name}.nspawn"), Path(f"/etc/systemd/nspawn/{tree.name}.nspawn")):
         for line in ("Environment=SECRET", "Environment=SECRET*", "Environment==x", "Environment=A=1\nEnvironment=SECRET"):
@@ -352,14 +352,14 @@ def test_x07_environment_of_the_host(redd, tree):
 
 @contextlib.contextmanager
 def later():
-    """What begins now is not of the same clock tick, which is what start times count."""
+    """Waits for the next clock tick, because start times are counted in ticks."""
     time.sleep(0.1)
     yield
 
 
 @row("X08", "a pid is reused", "leader = pid, start time, boot id; signals through a pidfd")
 def test_x08_pid_of_somebody_else(redd, tree):
-    """The state names a process that lives, but was started by somebody else."""
+    """The state names a live process that somebody else started."""
     with running(redd, tree) as victim, later(), subprocess.Popen(["sleep", "1000"]) as stranger:
         state = Path(f"/run/redd/machines/{victim}/state")
         text = state.read_text()
@@ -375,7 +375,7 @@ def test_x08_pid_of_somebody_else(redd, tree):
 
 @row("X08")
 def test_x08_state_of_a_dead_machine(redd, tree):
-    """The supervisor is gone, its leader's pid is somebody else's by now: every verb refuses."""
+    """The supervisor is gone, and its leader's pid has been reused: every verb refuses."""
     with subprocess.Popen(["sleep", "1000"]) as stranger:
         with running(redd, tree) as victim:
             folder = Path(f"/run/redd/machines/{victim}")
@@ -400,7 +400,7 @@ def test_x08_state_of_a_dead_machine(redd, tree):
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--as-pid2", "-u", "alice"]])
 def test_x09_hundred_daemons(redd, tree, users, options):
-    """What is left over is found by the check around every test; redd waits for their end."""
+    """redd waits for their end; the check around every test finds any that are left."""
     daemons = put("daemons", tree)
     result = run(redd, tree, *options, daemons, users=users)
     assert result.code == 7 and "left" in result.out, result
@@ -411,7 +411,7 @@ def test_x09_hundred_daemons(redd, tree, users, options):
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["-u", "alice"], ["--as-pid2", "-u", "alice"]])
 def test_x09_supervisor_is_killed(redd, tree, users, options):
-    """PID 1 dies with it, whoever runs inside."""
+    """PID 1 dies with it, for any user inside."""
     with running(redd, tree, users=users, options=options) as victim:
         leader = victim.leader()
         victim.process.kill()
@@ -472,7 +472,7 @@ def assert_nothing_pushed(child, through=None):
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--pipe"], ["--console=read-only"], ["--console=passive"]])
 def test_t01_input_for_the_caller_of_run(redd, tree, users, options):
-    """With --pipe the caller's own terminal is a descriptor of the machine's, as a person asked for."""
+    """With --pipe, the machine gets the caller's own terminal as a descriptor, as requested."""
     attack = put("tiocsti", tree)
     argv = [redd.path, "run", "-q", "-D", str(tree), f"--private-users={users}", *options, attack]
     child = pexpect.spawn("/bin/sh", ["-c", '"$@"; IFS= read -t 1 -r line 2>/dev/null; echo "read <$line>"', "sh", *argv], encoding="utf-8", timeout=30)
@@ -499,7 +499,7 @@ def test_t01_input_for_those_who_enter(redd, tree, users):
 @row("T01")
 @BOTH
 def test_t01_terminal_is_not_the_callers(redd, tree, users):
-    """Nor its session: /dev/tty inside leads to a pty of the machine's, or nowhere."""
+    """Neither terminal nor session: /dev/tty inside leads to a pty of the machine, or nowhere."""
     child = redd.spawn("run", "-q", "-D", tree, f"--private-users={users}", "--pipe", "/bin/sh", "-c", "(: < /dev/tty) 2>/dev/null && echo has || echo none")
     child.expect("none")
     console.closed(child)
@@ -520,7 +520,7 @@ def phase(redd, machine):
      "only PID 1 is believed; bounded bursts; descriptors that come along are never taken")  # fmt: skip
 @BOTH
 def test_t06_only_pid_1_says_ready(redd, tree, users):
-    """Neither another process, nor too much, nor descriptors that come along: each would stay open in the supervisor."""
+    """Rejects other processes, large messages, and descriptors sent along, which would stay open in the supervisor."""
     attack = put("notify", tree)
     with running(redd, tree, attack, users=users, options=["--notify-ready=yes"]) as victim:
         assert "flooded\n" in iter(victim.process.stdout.readline, "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rows K01 to K05 of SECURITY.md: what root of a machine asks of the kernel. Whatever is tried writes what is there already."""
+"""Rows K01 to K05 of SECURITY.md: what root of a machine asks of the kernel. All attempts to write write the old value."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def test_k01_k02_k04_namespaces_of_its_own(inside, tree, users, options):
 @row("K01")
 @BOTH
 def test_k01_limits_stay(redd, tree, users):
-    """A v1 hierarchy mounted in namespaces of its own is no way to lift the machine's limits."""
+    """Mounting a v1 hierarchy in new namespaces doesn't allow to lift the machine's limits."""
     folder = Path("/sys/fs/cgroup/memory")
     if not (folder / "memory.limit_in_bytes").exists():
         pytest.skip("no cgroup v1 here")
@@ -72,17 +72,17 @@ done
 @row("K02")
 @BOTH
 def test_k02_settings_of_the_host(inside, users):
-    """As they are, and after all the remounting and uncovering that root can think of."""
+    """Read-only at first, and after all possible remounting and unmounting by root."""
     move = "".join(f"mount -o remount,rw,bind {path}; mount -o remount,rw {path}; umount {path}; umount -l {path};"
                    for path in ("/proc/sys", "/sys", "/proc/kcore", "/proc/sysrq-trigger"))  # fmt: skip
     move += "mkdir -p /tmp/p /tmp/s; mount -t proc p /tmp/p; mount -t sysfs s /tmp/s;"
-    # The link is the machine's own: by a sysfs of its own making it may set what `ip link` sets.
+    # The link belongs to the machine: in a sysfs that it mounts, it may set what `ip link` can set.
     again = WRITABLE.replace("/sys/class/net/lo/mtu", "").replace("/proc/", "/tmp/p/").replace("/sys/", "/tmp/s/")
     assert inside("/bin/sh", "-c", f"{WRITABLE} ( {move} ) >/dev/null 2>&1; {WRITABLE} {again} echo end", users=users) == "end\n"
 
 
 def disk():
-    """A block device of this host that can be read, as MAJOR MINOR; loop devices count."""
+    """A readable block device of this host (loop devices count), as MAJOR MINOR."""
     for path in sorted(Path("/sys/class/block").iterdir()):
         major, minor = (path / "dev").read_text().strip().split(":")
         if int((path / "size").read_text()) > 0:
@@ -120,7 +120,7 @@ def test_k03_disks_of_the_host(redd, tree, tmp_path, users, options):
 @BOTH
 @pytest.mark.parametrize("place", ["tree", "volume"])
 def test_k03_nodes_that_are_there_already(redd, tree, tmp_path, users, place):
-    """Made by another machine that shares the volume, or by the image's author."""
+    """Nodes made by another machine that shares the volume, or by the image's author."""
     major, minor = disk()
     folder = tree / "etc" if place == "tree" else tmp_path / "volume"
     folder.mkdir(exist_ok=True)
@@ -141,7 +141,7 @@ LOCKED = ("/dev", "/run/host", "/proc", "/sys", "/fixed", "/tmp", "/dev/pts", "/
 @row("K03")
 @BOTH
 def test_k03_mounts_are_locked(redd, tree, tmp_path, users):
-    """A read-only bind stays so, and what lies beneath the mounts of ours stays covered."""
+    """A read-only bind stays read-only, and what lies beneath redd's mounts stays covered."""
     fixed = tmp_path / "fixed"
     fixed.mkdir()
     (fixed / "file").write_text("kept\n")
@@ -172,7 +172,7 @@ def test_k03_mounts_are_locked_for_those_who_enter(redd, tree, tmp_path, users):
 
 @row("K04")
 def test_k04_calls_that_reach_the_host(inside, tree):
-    """Without a user namespace the filter alone answers; every number is tried by unit host/seccomp."""
+    """Without a user namespace only the filter protects; unit host/seccomp tries every number."""
     assert inside(put("calls", tree), users="no") == "end\n"
 
 
@@ -187,7 +187,7 @@ def test_k04_calls_of_those_who_enter(redd, tree):
 @row("K05", "the host's keyring", "a new anonymous session keyring")
 @BOTH
 def test_k05_keyring(redd, tree, users):
-    """Neither the caller's session keyring nor one that two machines share; /proc/keys tells nothing."""
+    """Neither the caller's session keyring nor one shared by two machines; /proc/keys shows nothing."""
     program = put("facts", tree)
     rings = []
     other = tree.with_name("other")
@@ -208,15 +208,15 @@ def test_k05_keyring(redd, tree, users):
 @pytest.mark.parametrize("users, can", [("pick", "ok"), ("identity", "ENOSYS"), ("0:65536", "ENOSYS"), ("no", "ENOSYS")])
 def test_k05_keys_of_the_host(inside, tree, users, can):
     """
-    A key is found by its number in all user namespaces, and given by the number of the user on the host. And for a key
-    that is missing the kernel starts a program as root of the host, whoever asks.
+    Keys can be found by number from all user namespaces, and access depends on the host's user number. And for a missing
+    key the kernel starts a program as root of the host, whoever asks.
     """
     assert inside(put("keys", tree), users=users).split() == ["keyctl", can, "add_key", can, "request_key", "ENOSYS"]
 
 
 @row("K01")
 def test_k01_a_user_namespace_of_pid_1_gives_nothing(redd, tree):
-    """PID 1 shows all capabilities then. Whoever enters gets what the machine was given, and its filter."""
+    """PID 1 then shows all capabilities. A process that enters gets only those of the machine, and its filter."""
     words = ["--private-users=no", "--private-network", "/bin/cat", "/proc/self/status"]
     given = re.search(r"CapBnd:.*", redd("run", "-q", "-D", tree, *words).out)[0]
     trap = ("(until [ $(busybox readlink /proc/1/ns/user) != $(busybox readlink /proc/self/ns/user) ]; do sleep 0.1; done;"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rows K15, K16 and X13 of SECURITY.md: what all machines and the host share, in numbers: limits of the kernel, terminals, users."""
+"""Rows K15, K16 and X13 of SECURITY.md: limited resources that all machines and the host share: kernel limits, terminals, users."""
 
 import ctypes
 import fcntl
@@ -31,7 +31,7 @@ def other(tmp_path):
 
 @pytest.fixture
 def etc():
-    """Files of the session's own /etc, as they were afterwards."""
+    """Files of the session's /etc, restored afterwards."""
     before = {}
 
     def write(name, text):
@@ -45,7 +45,7 @@ def etc():
 
 
 def shift_of(victim):
-    """Of its user namespace: the first user of the host that it maps."""
+    """The first user of the host that its user namespace maps."""
     return int(Path(f"/proc/{victim.leader()}/uid_map").read_text().split()[1])
 
 
@@ -58,7 +58,7 @@ def owner_of_users(victim):
 
 @contextmanager
 def hoarding(redd, tree, what, user=None):
-    """A machine whose program has taken all that it gets; the victim and how much that was."""
+    """A machine whose program has taken all it can get; yields the victim and the amount."""
     options = ["-u", user] if user else []
     with running(redd, tree, "/bin/hoard", what, options=options) as victim:
         count = int(victim.process.stdout.readline().split()[0])
@@ -70,7 +70,7 @@ def hoarding(redd, tree, what, user=None):
 def test_k06_the_machine_owns_its_users(redd, tree):
     with running(redd, tree) as victim:
         assert owner_of_users(victim) == shift_of(victim) >= FIRST
-        # PID 1 is in the cgroup of its machine all the same, and was from its first instant.
+        # Nevertheless PID 1 is in its machine's cgroup, from the beginning.
         assert victim.name in Path(f"/proc/{victim.leader()}/cgroup").read_text()
 
 
@@ -82,7 +82,7 @@ def test_k06_a_range_of_ones_own_choice(redd, tree):
 
 @row("K15")
 def test_k06_users_of_the_host_own_no_machine(redd, tree, etc):
-    """A process of the host's that has the owner's uid has all power over the user namespace (user_namespaces(7))."""
+    """A process of the host with the owner's uid has all power over the user namespace (user_namespaces(7))."""
     etc("passwd", Path("/etc/passwd").read_text() + "wolf:x:1500000000:1500000000::/:/bin/false\n")
     with running(redd, tree, "/bin/sh", "-c", "echo up; exec sleep 1000", users="1500000000") as victim:
         assert owner_of_users(victim) == 0
@@ -115,7 +115,7 @@ def test_k07_terminals(redd, tree, other):
 
 
 def picked(redd, tree, name):
-    """The range that a machine of that name would get; or None, and the messages."""
+    """The range that a machine of that name would get, or None; and the messages."""
     result = redd.run("run", "-q", "-D", tree, "-M", name, "--private-network", "--pipe", "/bin/cat", "/proc/self/uid_map")
     return (int(result.out.split()[1]) if result.code == 0 else None), result.err
 

@@ -20,7 +20,7 @@ def tree(tmp_path):
 
 @pytest.fixture
 def data(tmp_path):
-    """A folder of the host's that is bound on /data, where the machine's root may read."""
+    """A folder of the host that is bound on /data, readable for the machine's root."""
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
     (folder / "file").write_text("the host's\n")
@@ -32,7 +32,7 @@ def run(redd, tree, *words, users="pick"):
 
 
 def mounts_at(redd, tree, *options, users="pick"):
-    """What is mounted in a machine: {place: type}."""
+    """The mounts of a machine: {place: type}."""
     result = run(redd, tree, *options, "/bin/cat", "/proc/mounts", users=users)
     assert result.code == 0, result
     return {line.split()[1]: line.split()[2] for line in result.out.splitlines()}
@@ -60,7 +60,7 @@ def test_p14_a_planted_link(redd, tree, data, tmp_path, link, option):
 
 @row("P14")
 def test_p14_no_way_through_a_private_folder(redd, tree, data):
-    """In a folder that anybody may write to, behind one that only the host's root may enter."""
+    """A folder that anybody may write to, inside one that only the host's root may enter."""
     (data / "private").mkdir(mode=0o700)
     (data / "private/open").mkdir()
     (data / "private/open").chmod(0o1777)
@@ -71,14 +71,14 @@ def test_p14_no_way_through_a_private_folder(redd, tree, data):
 
 @row("P14")
 def test_p14_a_folder_beneath_the_tree(redd, tree, data):
-    """What the host has mounted in the tree is mapped as the tree is: but read-only stays read-only."""
+    """What the host has mounted in the tree is mapped like the tree; read-only mounts stay read-only."""
     (tree / "srv").mkdir()
     result = run(redd, tree, f"--bind-ro={data}:/srv:idmap", "--tmpfs=/srv/new", "/bin/true")
     assert not (data / "new").exists() and result.code == 1 and "read-only" in result.err.lower(), result
 
 
 def test_what_the_guest_may_make_is_made(redd, tree, data):
-    """Mapped, the folder is the machine's root's; and one is anybody's."""
+    """A mapped folder belongs to the machine's root, and another one is writable for anybody."""
     assert mounts_at(redd, tree, f"--bind={data}:/data:idmap", "--tmpfs=/data/a/b")["/data/a/b"] == "tmpfs"
     assert (data / "a/b").stat().st_uid == 0
     data.chmod(0o1777)
@@ -107,7 +107,7 @@ def test_without_users_of_its_own_root_is_root(redd, tree, data):
 
 
 def test_a_folder_of_another_user_of_the_guest(redd, tree, data):
-    """Root of the machine may write there, since its capabilities count for users of its own."""
+    """Root of the machine may write there, since it has capabilities over the machine's users."""
     (tree / "home").mkdir()
     (tree / "home").chmod(0o700)
     os.chown(tree / "home", 1000, 1000)
@@ -119,7 +119,7 @@ def test_a_folder_of_another_user_of_the_guest(redd, tree, data):
 
 @pytest.fixture
 def daemons(tree):
-    """A tree whose init stays and does nothing; call it with the init's name."""
+    """A function that makes a tree whose init does nothing; its argument is the init's name."""
     init = put("daemons", tree)
     (tree / "sbin").mkdir()
 
@@ -143,7 +143,7 @@ def stop(redd, tree, data, script):
 
 @row("P14")
 def test_p14_a_fifo_of_the_host(redd, daemons, data):
-    """sysvinit is asked through a fifo, which a link makes the host's: root's own, and read by root of the host."""
+    """sysvinit is asked through a fifo. A link leads to a fifo of the host, which the host's root owns and reads."""
     os.mkfifo(data / "fifo", 0o600)
     reader = os.open(data / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     try:

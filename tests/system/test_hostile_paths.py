@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rows P01 to P13 of SECURITY.md: trees and volumes whose author wants the host's files."""
+"""Rows P01 to P13 of SECURITY.md: trees and volumes whose author wants access to the host's files."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def replace(path, make):
 
 
 def run(redd, tree, *words, users="pick", **kwargs):
-    """Runs, or is refused with a message."""
+    """The machine runs, or is refused with a message."""
     words = words or ("/bin/busybox", "true")
     result = redd.run("run", "-q", "-D", tree, f"--private-users={users}", "--private-network", *words, **kwargs)
     assert result.code == 0 or result.err.strip(), f"it failed without a word\n{result}"
@@ -87,7 +87,7 @@ def test_p01_mount_points_are_links(redd, tree, canary, shape, users):
 @pytest.mark.parametrize("where", ["/", "."])
 @pytest.mark.parametrize("name", ["run", "tmp", "dev"])
 def test_p01_mount_point_is_the_root_of_the_tree(redd, tree, canary, name, where, option, users):
-    """What is mounted there lies on the tree, which its path still leads to: and in the tree is a link to the host."""
+    """A mount there covers the tree's root, but the path still leads to the tree, which has a link to the host."""
     mounts, before = mountinfo(), trees.state(canary)
     replace(tree / name, lambda path: os.symlink(where, path))
     os.symlink(canary, tree / "evil")
@@ -101,7 +101,7 @@ def test_p01_mount_point_is_the_root_of_the_tree(redd, tree, canary, name, where
 @row("P02", "a target is swapped for a link between look-up and mount", "one look-up, to a descriptor; the mount goes there")
 @BOTH
 def test_p02_targets_swapped_while_50_start(redd, tree, canary, tmp_path, users):
-    """In a volume, as another machine would that shares it."""
+    """Swapped in a volume, as by another machine that shares it."""
     volume = tmp_path / "volume"
     (volume / "place/inner").mkdir(parents=True)
     os.symlink(canary, volume / "link")
@@ -149,7 +149,7 @@ def test_p03_volumes_on_proc(redd, tree, tmp_path, target):
 @row("P04", "a write to /proc is redirected", "written by descriptors of a procfs that the guest doesn't see, before anything of the guest runs")
 @BOTH
 def test_p04_writes_to_proc_arrive(redd, tree, tmp_path, users):
-    """A volume that takes the place of /proc by way of a link in the image is given nothing to write to."""
+    """If a link in the image makes a volume replace /proc, nothing is written to the volume."""
     volume = tmp_path / "volume"
     for name in ("self", "sys/kernel", "1"):
         (volume / name).mkdir(parents=True)
@@ -164,7 +164,7 @@ def test_p04_writes_to_proc_arrive(redd, tree, tmp_path, users):
 
 @row("P04")
 def test_p04_score_of_who_enters(redd, tree):
-    """A machine that has put files of its own on its /proc is given nothing to write to either."""
+    """If a machine has mounted files over its /proc, nothing is written to them either."""
     script = """
     busybox mount -t tmpfs tmpfs /proc && mkdir /proc/self && echo untouched > /proc/self/oom_score_adj && echo ready
     while :; do sleep 1; done
@@ -196,7 +196,7 @@ def test_p05_dev_null_of_the_image_is_no_mask(redd, tree, secret, shape, users):
 @pytest.mark.parametrize("link, node", [("/run/host", "inaccessible/reg"), ("/run/host/inaccessible", "reg"), ("/run", "host/inaccessible/reg")])
 @pytest.mark.parametrize("kind", ["link", "nothing", "tmpfs"])
 def test_p05_volume_on_the_masks(redd, tree, tmp_path, secret, link, node, kind, users):
-    """A link in the image brings a person's volume to where the masks are taken from; a link in there leads to the host."""
+    """A link in the image leads the user's volume to where redd takes masks from; a link in the volume leads to the host."""
     volume = tmp_path / "volume"
     (volume / node).parent.mkdir(parents=True)
     if kind == "link":
@@ -237,7 +237,7 @@ def test_p07_working_directory_of_run(redd, tree, users):
 @row("P07")
 @BOTH
 def test_p07_working_directory_of_those_who_enter(redd, tree, users):
-    """By --chdir, and by a home in the image's passwd."""
+    """Set by --chdir, and by a home in the image's passwd."""
     with running(redd, tree, users=users) as victim:
         for place in PLACES[::4]:
             (tree / "etc/passwd").write_text(f"root:x:0:0:root:{place}:/bin/sh\n")
@@ -247,7 +247,7 @@ def test_p07_working_directory_of_those_who_enter(redd, tree, users):
 
 
 def check_place(result):
-    """The tree has no /etc/hostname, the host has."""
+    """The tree has no /etc/hostname, but the host has one."""
     assert "unreachable" not in result.out and "etc/hostname\n" not in result.out, result
     assert result.out.split() in ([], ["/"]), result
 
@@ -295,7 +295,7 @@ def test_p09_files_managers_write(redd, tree, canary, kind, users):
      "inside the root, regular files only, looked at before they are opened, never blocking, bounded")  # fmt: skip
 @pytest.mark.parametrize("kind", [*ODD, "huge", "long line"])
 def test_p10_files_managers_read(redd, tree, secret, tmp_path, kind):
-    """None is read out of the tree, waited for, or swallowed whole."""
+    """redd never reads outside the tree, blocks on a file, or reads one of unlimited size."""
     for name in ("etc/os-release", "usr/lib/os-release", "etc/passwd", "etc/group", "etc/machine-id"):
         def make(path):
             if kind == "huge":
@@ -323,14 +323,14 @@ def test_p10_files_managers_read(redd, tree, secret, tmp_path, kind):
 
 @row("P10")
 def test_p10_devices_in_the_tree_are_never_opened(redd, tree, tmp_path):
-    """To open a watchdog is to arm it. /sbin/init is one, which can't be executed: why is found out without opening."""
+    """Opening a watchdog arms it. /sbin/init is one, and redd must find out without opening it why it can't execute it."""
     if not shutil.which("strace"):
         pytest.skip("strace is missing")
     (tree / "sbin").mkdir()
     for name in ("sbin/init", "etc/os-release", "etc/machine-id"):
         replace(tree / name, lambda path: os.mknod(path, 0o20777, os.makedev(1, 9)))
     for words in (["-b"], ["/sbin/init"]):
-        # A file for each process: in one of all, a call that another one interrupts stands in two lines.
+        # One file per process: in a common file, a call that another one interrupts is split into two lines.
         argv = ["-ff", "-yy", "-o", tmp_path / "trace", "-e", "trace=open,openat,openat2,execve", redd.path, "run", "-q", "-D", tree, *words]
         assert type(redd)(shutil.which("strace")).run(*argv).code != 0
         calls = [line for trace in tmp_path.glob("trace.*") for line in trace.read_text().splitlines()]
@@ -365,7 +365,7 @@ def test_p11_escape_sequences(redd, tree):
 @row("P12", "hostile raw disks", "raw images are listed, not mounted yet")
 @pytest.mark.parametrize("kind", ["empty", "gpt", "noise"])
 def test_p12_hostile_disk_images(redd, kind):
-    """Listed, never mounted, never parsed."""
+    """They are listed, but never mounted or parsed."""
     name = f"{session.tag}-disk"
     path = Path(f"/var/lib/machines/{name}.raw")
     gpt = b"EFI PART\0\0\1\0" + b"\xff" * 500
@@ -384,7 +384,7 @@ def test_p12_hostile_disk_images(redd, kind):
 @row("P13", "the tree is renamed meanwhile", "its descriptor is held from the check to the pivot; locks by inode as well as by name")
 @BOTH
 def test_p13_tree_renamed_while_it_starts(redd, tree, users):
-    """Two trees trade places all the time: a machine is made of one of them or refused, never of both."""
+    """Two trees are exchanged all the time: a machine consists of one of them, never of both, or is refused."""
     other = tree.with_name(f"{tree.name}-other")
     shutil.copytree(tree, other, symlinks=True)
     for root, text in ((tree, "one"), (other, "two")):
@@ -413,7 +413,7 @@ def test_p13_tree_renamed_while_it_starts(redd, tree, users):
 @row("P09")
 @BOTH
 def test_p09_flags_of_runit_are_links(redd, tree, tmp_path, users):
-    """runit is stopped by files that the host makes. They are links to what is the host's in a volume: root's, and a device."""
+    """redd stops runit by writing files. Here they are links to things of the host in a volume: root's file, and a device."""
     init = put("daemons", tree)
     (tree / "sbin").mkdir()
     shutil.copy(tree / init[1:], tree / "sbin/runit")

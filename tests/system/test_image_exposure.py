@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-A setuid file that root leaves in its machine's tree is one of the host's root: no user of the host may get at it. What
-a killed removal left is finished by later commands, in bounded time.
+A setuid file of root in a machine's tree is a setuid-root file on the host: no user of the host may reach it. Also: later
+commands finish a killed removal, in bounded time.
 """
 
 import fcntl
@@ -18,13 +18,13 @@ from helpers.security import row
 POOL = Path("/var/lib/machines")
 SCRATCH = Path("/var/lib/redd/ephemeral")
 NOBODY = 65534
-# id(1) of the host, as busybox gives up what it gains. (It need not run inside.)
+# id(1) of the host, since busybox drops the privilege. (It doesn't have to run inside.)
 LEAVE_SETUID = "cp /bin/id /rootid && chmod 4755 /rootid"
 
 
 @pytest.fixture
 def pool():
-    """The standard pool, open to everybody as another tool would make it."""
+    """The standard pool, open to everybody, as another tool could make it."""
     mode = stat.S_IMODE(POOL.stat().st_mode)
     POOL.chmod(0o755)
     yield POOL
@@ -35,7 +35,7 @@ def pool():
 
 @pytest.fixture
 def open_folder():
-    """A folder that others can enter, as below /srv. (pytest's own are closed.)"""
+    """A folder that others can enter, like /srv. (pytest's folders are closed.)"""
     folder = Path("/srv/redd-test-open")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o755)
@@ -51,7 +51,7 @@ def tree_with_id(root):
 
 
 def gains(path):
-    """Whether a user without rights becomes root by a setuid id(1)."""
+    """Whether an unprivileged user becomes root by a setuid id(1)."""
     try:
         done = subprocess.run([path, "-u"], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True, text=True, check=False)
     except PermissionError:
@@ -83,9 +83,9 @@ def test_elsewhere_a_warning_says_what_to_do(redd, open_folder):
     tree = tree_with_id(open_folder / "suid")
     done = redd("run", "-q", "-D", tree, "/bin/sh", "-c", LEAVE_SETUID)
     assert f"users of this host can enter {tree}" in done.err and "of mode 0700" in done.err
-    # Nothing to paste: what else lies there, or has to get at it, can't be known.
+    # No command to paste: redd can't know what else is there or who needs access.
     assert "chmod" not in done.err and "mv " not in done.err
-    # The attack is real there, and what is advised ends it.
+    # The attack works there, and the advice stops it.
     assert gains(tree / "rootid")
     open_folder.chmod(0o700)
     assert not gains(tree / "rootid")
@@ -110,7 +110,7 @@ def test_nothing_is_said_where_nothing_is_open(redd, open_folder, way):
 
 @pytest.mark.parametrize("command", ["ls", "-b"])
 def test_a_folder_that_is_no_system_is_not_spoken_about(redd, open_folder, command):
-    """`cd /srv/…; redd run ls` by mistake: that it is no system is all there is to say."""
+    """`cd /srv/…; redd run ls` by mistake: the message only says that it is no system."""
     (open_folder / "something").mkdir(mode=0o755)
     done = redd.fails("run", "-D", open_folder, command)
     assert "can enter" not in done.err and "chmod" not in done.err
@@ -118,7 +118,7 @@ def test_a_folder_that_is_no_system_is_not_spoken_about(redd, open_folder, comma
 
 @pytest.mark.parametrize("owner,mode,is_open", [(0, 0o700, False), (0, 0o750, False), (0, 0o710, False), (0, 0o711, True), (1000, 0o700, True)])
 def test_who_can_enter(redd, open_folder, owner, mode, is_open):
-    """root's group is root's; a folder of a user is that user's, whatever its mode."""
+    """root's group counts as root; a user can enter the user's own folder, whatever its mode."""
     tree = tree_with_id(open_folder / "suid")
     os.chown(open_folder, owner, 0)
     open_folder.chmod(mode)
@@ -134,7 +134,7 @@ def test_acl_of_a_user_opens_the_way(redd, open_folder):
 
 @row("K23")
 def test_changes_of_an_ephemeral_machine_are_out_of_reach(redd, open_folder):
-    """While it runs: the folder of its changes is closed, and what it made belongs to the machine's root there."""
+    """While it runs, the folder of its changes is closed, and its files there belong to the machine's root."""
     tree = tree_with_id(open_folder / "suid")
     with running(redd, tree, options=["-x"]) as machine:
         redd("exec", machine, "/bin/sh", "-c", LEAVE_SETUID)
@@ -169,7 +169,7 @@ def test_leftover_of_a_removal_is_finished(redd, machines, tmp_path, command):
 
 @row("F16")
 def test_deep_trees_are_removed_with_bounded_work(redd, tmp_path):
-    """So many system calls for each level, however deep, and few descriptors."""
+    """A constant number of system calls per level, however deep, and few descriptors."""
     counts = []
     for depth in (400, 3200):
         top = POOL / "deep"
@@ -191,7 +191,7 @@ def test_deep_trees_are_removed_with_bounded_work(redd, tmp_path):
 
 @row("F16")
 def test_a_large_leftover_does_not_delay(redd):
-    """A command that has other work stops in the midst of it; the next goes on, and clean does the rest."""
+    """A command with other work removes only a part; the next one goes on, and clean does the rest."""
     left = POOL / ".#remove-large.00000001"
     subprocess.run(["mkdir", "-p", left], check=True)
     for folder in range(40):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Local images: list-images, image-status, remove; hostile images (P10, P11); what killed removals leave."""
+"""Local images: list-images, image-status, remove; hostile images (P10, P11); leftovers of killed removals."""
 
 import contextlib
 import fcntl
@@ -26,7 +26,7 @@ F_OFD_SETLK = 37
 
 @pytest.fixture(autouse=True)
 def pool():
-    """The session's pool, empty before and after."""
+    """The session's pool of images, empty before and after."""
     yield POOL
     subprocess.run(["chattr", "-R", "-f", "-i", "-a", str(POOL)], check=False, capture_output=True)
     for path in POOL.iterdir():
@@ -57,7 +57,7 @@ def mounted(*args):
 
 @contextlib.contextmanager
 def ofd_lock(path, kind=fcntl.F_WRLCK):
-    """The lock that systemd-nspawn and redd take, from a program that is neither."""
+    """Takes the lock that systemd-nspawn and redd use, from another program."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.fcntl(fd, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-import-tar: every compression by content, fidelity beside GNU tar, hostile archives (A01-A12), bad input, and what
-kills, full disks and races leave behind (A18, F01, F04).
+import-tar: compressions detected by content, the same result as GNU tar's, hostile archives (A01-A12), bad input, and
+what kills, full disks and races leave behind (A18, F01, F04).
 """
 
 import bz2
@@ -32,7 +32,7 @@ MTIME = 1_600_000_000
 
 @pytest.fixture(autouse=True)
 def pool():
-    """The session's pool, empty before and after."""
+    """The session's pool of images, empty before and after."""
     yield POOL
     empty_pool()
 
@@ -64,7 +64,7 @@ def member(name, kind=tarfile.REGTYPE, link="", **fields):
 
 
 def pack(*members, kind=tarfile.PAX_FORMAT):
-    """The bytes of an archive; a member is a TarInfo or (TarInfo, bytes)."""
+    """Makes an archive; a member is a TarInfo or (TarInfo, bytes)."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=kind, errors="surrogateescape") as archive:
         for one in members:
@@ -83,7 +83,7 @@ def folder(name, **fields):
 
 
 def system(*more):
-    """What makes an archive look like a system, so that nothing is lifted up."""
+    """Members that make an archive look like a system, so that its top folder isn't stripped."""
     return (folder("etc"), folder("usr"), file("etc/hostname", b"host\n"), *more)
 
 
@@ -98,7 +98,7 @@ def archive(tmp_path):
 
 
 def listing(top):
-    """{path: all that can be said of it}, times of access and change left out."""
+    """{path: all metadata except atime and ctime}."""
     found = {}
     for path, dirs, files in os.walk(os.fsencode(top)):
         for name in [b"", *dirs, *files]:
@@ -258,13 +258,13 @@ def test_tree_as_gnu_tar_unpacks_it(redd, tmp_path, kind):
             os.utime(os.path.join(path, name), ns=(0, MTIME * 10**9), follow_symlinks=False)
         os.utime(path, ns=(0, 10**9))
     path = tmp_path / "a.tar"
-    # v7 has no devices and fifos: tar leaves them out and says so.
+    # v7 has no devices and fifos: tar skips them with a message.
     subprocess.run(["tar", "-C", top, f"--format={kind}", "--sort=name", "-cf", path, "."], check=kind != "v7")
     same_as_gnu_tar(redd, path, tmp_path)
 
 
 def test_nix_store_paths(redd, archive):
-    """make-system-tarball: long names, read-only directories, mtime 1, and directories after what is in them."""
+    """As made by make-system-tarball: long names, read-only directories, mtime 1, and directories after their content."""
     store = "nix/store/" + "a" * 32 + "-name-" + "b" * 120
     data = pack(
         folder("nix", mode=0o755), folder("nix/store", mode=0o555), folder(store, mode=0o555, mtime=1),
@@ -343,7 +343,7 @@ def numeric_acl(path):
 
 @pytest.mark.parametrize("top", [".", "lone"])
 def test_names_in_acls_are_those_of_the_image(redd, tmp_path, top):
-    """As tar --acls stores them, with the image's /etc behind what names its users."""
+    """As stored by tar --acls; the image's /etc, which has the users, comes after the files that name them."""
     tree = tmp_path / "tree"
     inner = tree / top
     (inner / "usr/d").mkdir(parents=True)
@@ -367,7 +367,7 @@ def test_names_in_acls_are_those_of_the_image(redd, tmp_path, top):
 
 
 def test_acl_of_an_unknown_name(redd, archive):
-    """It is named in a warning; what the ACL says of others stays, so that nobody gains by it."""
+    """A warning names it; the ACL's other entries stay, so that nobody gains access."""
     acl = "user::rw-,user:daemon:rwx,user:news:rwx,user:root:r--,group::r--,group:far:r--,mask::rwx,other::r--"
     members = [file("etc/a", mode=0o674, pax_headers={"SCHILY.acl.access": acl}), file("etc/group", GROUP.encode())]
     result = redd("import-tar", archive(pack(*system(*members))), "image")
@@ -385,7 +385,7 @@ def test_many_unknown_names_are_counted(redd, archive):
 
 @pytest.mark.parametrize("etc", ["link", "fifo", "loop", "large", "device"])
 def test_acl_names_with_a_hostile_etc(redd, archive, canary, etc):
-    """No file of the host is read in place of the image's, and nothing blocks."""
+    """redd doesn't read files of the host instead of the image's, and doesn't block."""
     passwd = {
         "link": member("etc/passwd", tarfile.SYMTYPE, "/../../../../../../etc/passwd"),
         "fifo": member("etc/passwd", tarfile.FIFOTYPE),
@@ -471,7 +471,7 @@ def test_names_are_bytes(redd, archive, kind):
     assert found == set(ODD_NAMES)
 
 
-# name: (members, what the message says), each refused with nothing imported
+# name: (members, part of the message); each is refused, and nothing is imported
 REFUSED = {
     "dot dot": (lambda out: [file("../escaped")], "'..'"),
     "dot dot inside": (lambda out: [file("etc/../../escaped")], "'..'"),
@@ -512,7 +512,7 @@ def test_hostile_archives_are_refused(redd, archive, canary, shape):
     nothing_imported()
 
 
-# name: (members, path in the image, its content or None when it must not be a file)
+# name: (members, path in the image, its content, or None if it must not be a file)
 CONTAINED = {
     "absolute": (lambda out: [file(f"{out}/secret", b"in")], lambda out: f"{out}/secret", b"in"),
     "slashes and dots": (lambda out: [file("//etc/././/odd", b"in")], lambda out: "etc/odd", b"in"),
@@ -568,7 +568,7 @@ def test_missing_file_and_directory(redd, tmp_path):
 @row("A07")
 @pytest.mark.parametrize("name", ["none", "gzip", "bzip2", "zstd", "xz, one block", "xz, blocks with sizes", "xz, blocks without sizes"])
 def test_truncated(redd, archive, name):
-    """At sampled bytes, and at those where a cut is hard to see: ends of entries, of blocks, the last byte."""
+    """Cut at sampled places, and where a cut is hard to detect: at ends of entries and blocks, at the last byte."""
     plain = pack(*system(file("usr/a", b"a" * 1024), file("usr/zeros", bytes(1024)), folder("usr/last")))
     plain = plain[: plain.rstrip(b"\0").__len__() // 512 * 512 + 512 + 1024]
     data = COMPRESSIONS[name](plain)
@@ -593,7 +593,7 @@ def test_damaged(redd, archive, name):
         damaged = bytearray(data)
         damaged[at] ^= 0x55
         result = redd.run("-q", "import-tar", archive(damaged), "image")
-        # A byte of gzip's name or of padding proves nothing; content may never differ.
+        # Damage to gzip's file name or to padding may go unnoticed; but content may never differ.
         if result.code == 0:
             assert (POOL / "image/usr/share/f0").stat().st_size < 9000
             shutil.rmtree(POOL / "image")
@@ -602,7 +602,7 @@ def test_damaged(redd, archive, name):
 
 
 def test_damage_behind_the_archive_is_found(redd, archive):
-    """pixz leaves a file index there; the stream is checked to its end all the same."""
+    """pixz puts a file index there; the stream is still checked to its end."""
     data = xz(pack(*system()) + random.Random(2).randbytes(300_000), "-T1", "--block-size=64KiB")
     redd("-q", "import-tar", archive(data), "good")
     damaged = bytearray(data)
@@ -616,7 +616,7 @@ def test_wrong_check_in_xz(redd, archive):
     filters = lzma.LZMADecompressor()
     filters.decompress(data)
     damaged = bytearray(data)
-    # The index and footer are right: only the check of the last block, just before the index, isn't.
+    # The index and footer are correct; only the check of the last block, just before the index, isn't.
     index = struct.unpack("<I", data[-8:-4])[0] * 4 + 4
     damaged[len(data) - 12 - index - 1] ^= 0xFF
     redd.fails("import-tar", archive(damaged), "image", says="checksum")
@@ -660,7 +660,7 @@ def test_json(redd, archive):
 
 
 def test_progress_on_a_terminal(redd, tmp_path):
-    """A slow pipe: bytes and rate; the line is gone when the import is done."""
+    """From a slow pipe it shows bytes and rate; the line is erased when the import is done."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     child = redd.spawn("import-tar", fifo, "image")
@@ -718,7 +718,7 @@ def test_goes_on_when_the_terminal_goes_away(redd, tmp_path):
 
 @row("A05", "local users reach a half imported image, or its setuid files", "a hidden folder of mode 0700 in a pool of mode 0700")
 def test_hidden_and_private_meanwhile(redd, tmp_path):
-    """A05: other users reach nothing of a half imported image, and its name does not exist."""
+    """A05: other users can't reach a half imported image, and its name does not exist yet."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):
         (hidden,) = POOL.iterdir()
         assert hidden.name.startswith(".#import-image.")
@@ -735,7 +735,7 @@ def test_killed_and_cleaned_by_the_next(redd, tmp_path, archive):
         running.wait()
         assert len(visible()) == 1
         (tmp_path / "half").unlink()
-        # The worker dies with its parent, and frees the lock with that.
+        # The worker dies with its parent, which releases the lock.
         wait_for(lambda: redd("-q", "--force", "import-tar", archive(pack(*system())), "other") and visible() == ["other"])
 
 
@@ -771,7 +771,7 @@ def test_two_imports_to_one_name(redd, archive):
 @row("F01")
 @pytest.mark.parametrize("call", ["renameat2", "syncfs", "mkdirat", "openat", "write", "utimensat", "close", "fsync", "linkat"])
 def test_killed_at_sampled_system_calls(redd, archive, call):
-    """F01: whenever any of its processes dies, the name is absent or the image whole; the next import tidies up."""
+    """F01: if any process dies at any time, the image is absent or complete; the next import cleans up."""
     data = pack(*system(file("usr/a", b"a" * 100), member("usr/h", tarfile.LNKTYPE, "usr/a")))
     path = archive(data)
     for when in (1, 2, 3, 5, 9):
@@ -830,7 +830,7 @@ def test_btrfs_subvolume(redd, archive, tmp_path):
 
 @row("A08", "decompression bombs", "memory of decoders is bounded, files stay sparse, a full disk ends it with nothing left")
 def test_bomb_takes_little_memory(redd, tmp_path):
-    """A08: 2 GiB of zeros in a few hundred kilobytes; the tree is sparse on purpose, so that the disk lives."""
+    """A08: 2 GiB of zeros in a few hundred kilobytes; files are written sparse, so that the disk doesn't fill up."""
     inner = io.BytesIO()
     head = pack(*system())[: 4 * 512]
     huge = member("usr/huge")
@@ -856,7 +856,7 @@ def peak_of_children():
 
 
 def test_pool_with_set_gid_and_default_acl(redd, archive):
-    """The pool's own oddities must not shape an image."""
+    """Special attributes of the pool must not affect an image."""
     subprocess.run(["setfacl", "-m", "d:u:9:rwx", POOL], check=True)
     os.chown(POOL, 0, 50)
     os.chmod(POOL, 0o2700)
@@ -873,7 +873,7 @@ def test_pool_with_set_gid_and_default_acl(redd, archive):
 
 
 def test_nothing_written_outside_the_pool(redd, archive, tmp_path):
-    """The worker, seen from outside: no path but below the hidden folder is ever opened for writing."""
+    """A trace of the worker: it opens only paths below the hidden folder for writing."""
     trace = tmp_path / "trace"
     calls = "openat,openat2,mkdirat,linkat,symlinkat,mknodat,unlinkat,renameat2,open,creat,mkdir,unlink,rename"
     data = pack(*system(file("/etc/absolute"), member("usr/s", tarfile.SYMTYPE, "/etc")))
@@ -887,7 +887,7 @@ def test_nothing_written_outside_the_pool(redd, archive, tmp_path):
 @row("F05", "EIO when a name is synced", "the image stands and the fault is said")
 @pytest.mark.parametrize(("error", "says"), [("EIO", "power cut"), ("EINVAL", "")])
 def test_name_that_can_not_be_synced(redd, archive, error, says):
-    """The image stands: that is no failure, but has to be said, unless the file system knows no such thing."""
+    """The image is complete, so it is no failure, but redd warns, unless the file system doesn't support the sync."""
     argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject=fsync:error={error}:when=1", redd.path, "-q", "import-tar", archive(pack(*system())), "image"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert says in done.stderr and bool(done.stderr) == bool(says), done
@@ -897,7 +897,7 @@ def test_name_that_can_not_be_synced(redd, archive, error, says):
 @row("A07")
 @row("A23", "code run by a hostile archive in the unpacking process", "it keeps seven capabilities, three descriptors, some sixty system calls, its folder (landlock) and a limit of memory")
 def test_confined(redd, tmp_path):
-    """The worker holds no capability beyond making files, no foreign descriptor, few system calls and a limit of memory."""
+    """The worker has only capabilities to make files, no other descriptors, few system calls, and a memory limit."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):
         (worker,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines() if ":\t" in line)
@@ -918,7 +918,7 @@ def test_confined(redd, tmp_path):
 
 @row("A23")
 def test_confined_before_the_first_byte(redd, archive, tmp_path):
-    """Landlock and the filter are in force in the worker, by the kernel's own word, before it reads of the archive."""
+    """The kernel reports Landlock and the filter as active in the worker before it reads from the archive."""
     trace, path = tmp_path / "trace", archive(pack(*system()))
     calls = "landlock_restrict_self,prctl,read,seccomp"
     subprocess.run(["strace", "-f", "-y", "-qq", "-o", trace, "-e", f"trace={calls}", redd.path, "-q", "import-tar", path, "image"], check=True, capture_output=True)
@@ -931,7 +931,7 @@ def test_confined_before_the_first_byte(redd, archive, tmp_path):
 
 @row("F01")
 def test_no_image_that_is_not_on_disk(redd, archive):
-    """The tree is synced before it gets its name: where that fails there is no image."""
+    """The tree is synced before it gets its name: if that fails, there is no image."""
     argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=syncfs:error=EIO", redd.path, "-q", "import-tar", archive(pack(*system())), "image"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Input/output error" in done.stderr
@@ -939,7 +939,7 @@ def test_no_image_that_is_not_on_disk(redd, archive):
 
 
 def records(**fields):
-    """A pax header of records that tarfile would not write."""
+    """A pax header with records that tarfile would not write."""
     body = b""
     for key, value in fields.items():
         line = b" " + key.replace("__", ".").encode() + b"=" + value + b"\n"
@@ -1004,7 +1004,7 @@ def deep_paths():
     return (records(path=f"{n}/".encode() + b"d/" * 2000 + b"x") + head("f") for n in range(5))
 
 
-# name: (archive, what is said, or None when it is taken)
+# name: (archive, part of the message, or None if it is accepted)
 WORST = {
     "one directory, attributes again and again": (same_directory_with_attributes, None),
     "directories with large attributes": (directories_with_attributes, "take more than 256 MiB"),
@@ -1016,7 +1016,7 @@ WORST = {
     "long GNU names": (long_names, "too"),
     "deep paths": (deep_paths, None),
 }
-# The unpacker's own bounds, for gzip: decoder 32, what waits 256, libarchive and the rest 128.
+# The unpacker's limits for gzip, in MiB: decoder 32, deferred metadata 256, libarchive and the rest 128.
 WORST_MEMORY_KIB = (32 + 256 + 128 + 16) << 10
 
 
@@ -1066,7 +1066,7 @@ def test_worst_archives(redd, tmp_path, shape):
 @row("A25")
 @pytest.mark.usefixtures("pool_in_memory")
 def test_headers_that_take_for_ever_end(redd, tmp_path):
-    """libarchive compares each entry of an ACL with all others: hours for a few kilobytes, seconds here."""
+    """libarchive compares each entry of an ACL with all others: without the limit of time, hours for a few kilobytes."""
     entries = b",".join([b"user:1:rwx:--:allow"] * 45_000)
     one = records(SCHILY__acl__ace=entries) + head("etc/f")
     path = tmp_path / "slow.tar.gz"
@@ -1110,7 +1110,7 @@ def test_bad_size(redd, archive, size):
 
 
 def odd_archives():
-    """Where entries with one name differ in kind, owner and mode."""
+    """Archives whose entries of the same name differ in type, owner and mode."""
     def kinds(name):
         return [folder(name, uid=1000, mode=0o700), folder(name, mode=0o1777), file(name, b"x", uid=5, mode=0o4755), member(name, tarfile.SYMTYPE, "etc"), file(name, b"long" * 200)]
 
@@ -1146,7 +1146,7 @@ def test_the_last_entry_wins_as_with_tar_and_bsdtar(redd, archive, tmp_path):
 
 
 def test_sockets_are_kept_out_of_the_way(redd, tmp_path):
-    """tar leaves sockets out; an archive with a fifo and a socket's place is no trouble."""
+    """tar skips sockets; an archive with a fifo, made from a tree with a socket, is imported."""
     (tmp_path / "t/etc").mkdir(parents=True)
     (tmp_path / "t/run").mkdir()
     with socket.socket(socket.AF_UNIX) as listener:

@@ -9,7 +9,7 @@ import pytest
 from helpers import console, trees
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
-# Named by what they can be used for, never written with another value than they have.
+# Named after their use in attacks; only ever written with the value they have.
 DANGEROUS = ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug", "/proc/sys/vm/panic_on_oom",
              "/proc/sysrq-trigger", "/proc/kcore", "/sys/kernel/uevent_helper")  # fmt: skip
 TIOCSTI = """
@@ -40,7 +40,7 @@ def tree(tmp_path):
 
 @pytest.fixture
 def inside(redd, tree):
-    """inside(script) runs it as the machine's root and gives what it printed."""
+    """inside(script) runs the script as the machine's root; returns its output."""
 
     def call(script, *options, users="pick", **kwargs):
         argv = ["run", "-q", "-D", tree, "--private-network", f"--private-users={users}", *options, "/bin/sh", "-c", script]
@@ -51,7 +51,7 @@ def inside(redd, tree):
 
 @BOTH
 def test_only_three_descriptors(inside, users):
-    """X02. The fourth is that of ls itself."""
+    """X02. The fourth descriptor is ls's own."""
     out = inside("/bin/ls /proc/self/fd", users=users).out
     assert out.split() == ["0", "1", "2", "3"]
 
@@ -77,7 +77,7 @@ def test_nothing_of_the_caller_is_kept(inside, users):
 
 
 def test_without_user_namespace_the_capabilities_are_few(inside):
-    """No SYS_ADMIN, SYS_MODULE, SYS_RAWIO, SYS_PTRACE, SYS_TIME where nothing but the set holds."""
+    """No SYS_ADMIN, SYS_MODULE, SYS_RAWIO, SYS_PTRACE, SYS_TIME if only the capability set confines the machine."""
     out = inside("/bin/cat /proc/self/status", users="no").out
     bounding = int(re.search(r"^CapBnd:\t(\w+)$", out, re.M).group(1), 16)
     assert not [number for number in (16, 17, 19, 21, 25) if bounding >> number & 1]
@@ -85,7 +85,7 @@ def test_without_user_namespace_the_capabilities_are_few(inside):
 
 @BOTH
 def test_devices_of_the_host(inside, users):
-    """K03: no node of a disk or of memory can be made and opened; the usual ones work."""
+    """K03: no node of a disk or of memory can be made and opened; the usual devices work."""
     script = """
     for node in 'b 7 0' 'b 254 0' 'b 8 0' 'c 1 1' 'c 10 237'; do
         /bin/mknod /tmp/n $node 2>/dev/null && /bin/cat /tmp/n >/dev/null 2>&1 && /bin/echo "opened $node"
@@ -97,7 +97,7 @@ def test_devices_of_the_host(inside, users):
 
 @BOTH
 def test_settings_of_the_kernel(inside, users):
-    """K02: not even after remounting, and not through a fresh procfs. Each gets the value that it has."""
+    """K02: read-only, even after remounting, and in a new procfs. Writes the old value to each."""
     script = "mkdir -p /tmp/p; "
     script += "".join(f"/bin/mount -o remount,rw,bind {path} 2>/dev/null; " for path in ("/proc/sys", "/proc", "/sys"))
     script += "/bin/umount /proc/sys 2>/dev/null; /bin/mount -t proc proc /tmp/p 2>/dev/null; "
@@ -113,7 +113,7 @@ def test_settings_of_the_kernel(inside, users):
 
 @BOTH
 def test_control_groups_v1(inside, users):
-    """K01: no v1 hierarchy can be mounted for writing its release_agent."""
+    """K01: no v1 hierarchy can be mounted to write its release_agent."""
     script = """
     /bin/mkdir -p /tmp/c
     for name in memory pids cpu devices freezer rdma net_cls blkio; do
@@ -136,7 +136,7 @@ def test_no_input_for_the_caller(redd, tree, users):
 
 
 def test_users_are_shifted(inside, tree):
-    """What root of a machine makes belongs to the tree's own root on disk, and to nobody's root while it runs."""
+    """Files that root of a machine makes belong to the tree's owner on disk; the running processes belong to a shifted user."""
     result = inside("/bin/echo x > /made; /bin/cat /proc/self/uid_map")
     shift = int(result.out.split()[1])
     assert shift >= 0x80000 and shift % 65536 == 0

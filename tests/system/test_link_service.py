@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 What a supervisor answers on its machine's link: DHCP and router advertisements to real clients, DNS by UDP and TCP, all
-of it with real packets between namespaces, beside packet filters that drop, and under floods and garbage.
+with real packets between namespaces, with packet filters that drop, and under floods and garbage.
 """
 
 import json
@@ -22,8 +22,8 @@ from helpers.security import row
 from helpers.waiting import settle, wait_until
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-ADVERTISEMENT = 134  # of ICMPv6
-# The most descriptors that a service has: its own, 64 questions, 8 connections and what each asks on.
+ADVERTISEMENT = 134  # ICMPv6 types
+# The maximum of a service's descriptors: its own, 64 questions, 8 connections and a socket for each of their questions.
 OPEN_FILES_MAX = 12 + 64 + 2 * 8
 
 UDHCPC_SCRIPT = """#!/bin/sh
@@ -59,7 +59,7 @@ def link(make_link):
 
 @pytest.fixture
 def resolv_conf():
-    """write(text): what the host's resolv.conf says; as it was afterwards."""
+    """write(text) sets the host's resolv.conf, which is restored afterwards."""
     before = RESOLV_CONF.read_bytes() if RESOLV_CONF.exists() else None
 
     def write(text):
@@ -76,7 +76,7 @@ def resolv_conf():
 
 @pytest.fixture
 def names():
-    """publish(name, addresses…)"""
+    """publish(name, addresses…) publishes a machine."""
     yield links.publish
     for path in links.NAMES.glob("*"):
         path.unlink()
@@ -146,7 +146,7 @@ def test_udhcpc_asks_for_another_address_and_gets_its_own(link, tmp_path):
 def test_dhcpcd_gets_exactly_the_lease_and_renews(link, tmp_path):
     path, output = script(tmp_path, DHCPCD_SCRIPT)
     config = tmp_path / "dhcpcd.conf"
-    # Without `noarp` it asks for a while whether somebody has the address.
+    # Without `noarp` it probes for a while whether the address is in use.
     config.write_text("option subnet_mask, routers, domain_name_servers, interface_mtu, host_name\nclientid\nnoarp\nipv4only\n")
     link.up()
     argv = ("dhcpcd", "-f", config, "-c", path, "-B", "-4", "host0")
@@ -182,7 +182,7 @@ def test_name_servers_that_were_asked_for_are_given_out(link, tmp_path):
 
 
 def solicit(link):
-    """What rdisc6 says of an answer."""
+    """rdisc6's output about an answer."""
 
     def ask():
         done = link.guest.run("rdisc6", "-1", "-r", "1", "-w", "3000", "host0", check=False)
@@ -207,12 +207,12 @@ def test_solicited_advertisement_says_what_it_should(link):
 
 
 def test_client_of_dhcp_hears_an_advertisement_unasked(link, tmp_path):
-    """networkd throws away the addresses that host0 has, and solicits half a second later at the earliest."""
+    """networkd removes host0's addresses, and solicits after half a second at the earliest."""
     path, output = script(tmp_path, UDHCPC_SCRIPT)
     link.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.accept_ra=0")
     link.up()
     with link.served():
-        solicit(link)  # so that the one for a link that is new has been sent
+        solicit(link)  # until the advertisement for the new link has been sent
         with link.guest.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as heard:
             link.guest.run(*UDHCPC, "-q", "-s", path)
             assert "event=bound" in output.read_text()
@@ -231,7 +231,7 @@ def test_kernel_makes_itself_the_leased_address_and_a_default_route(link):
         route = wait_until(lambda: link.guest.run("ip", "-6", "route", "show", "default").stdout, "a default route")
         assert "proto ra" in route and "via fe80::" in route
         gateway = route.split()[2]
-        # The router that was advertised is one that answers.
+        # The advertised router answers.
         with link.guest.socket(socket.AF_INET6, socket.SOCK_STREAM) as trying, pytest.raises(ConnectionRefusedError):
             trying.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"host0")
             trying.settimeout(30)
@@ -302,7 +302,7 @@ LLMNR_PORT, LLMNR_GROUPS = 5355, ("224.0.0.252", "ff02::1:3")
 
 
 def ask_llmnr(link, group, message, timeout_s=30):
-    """(message, address, port) of the answer of the group on host0, or None when there is none in time."""
+    """Asks the multicast group on host0; (message, address, port) of the answer, or None if there is none in time."""
     family = socket.AF_INET6 if ":" in group else socket.AF_INET
     with link.guest.socket(family, socket.SOCK_DGRAM) as asking:
         index = json.loads(link.guest.run("ip", "-json", "link", "show", "dev", "host0").stdout)[0]["ifindex"]
@@ -320,7 +320,7 @@ def ask_llmnr(link, group, message, timeout_s=30):
 @row("N18")
 @pytest.mark.parametrize("group", LLMNR_GROUPS)
 def test_names_of_machines_by_llmnr(link, served, names, group):
-    """As systemd-resolved asks for a name of one label."""
+    """Asked as by systemd-resolved for a name of one label."""
     names("db", "10.77.1.9", "fd77::9")
     names(link.machine, link.guest4)
     for kind, address in ((dns.A, "10.77.1.9"), (dns.AAAA, "fd77::9")):
@@ -335,7 +335,7 @@ def test_names_of_machines_by_llmnr(link, served, names, group):
 @row("N20", "a machine's name that is localhost, the host's own, or a name of the internet",
      "machines are NAME.redd; the bare name only where nobody else has it or gives it a meaning")  # fmt: skip
 def test_full_names_of_machines(served, names, resolv_conf):
-    """NAME.redd is a machine or nobody, and never asked of others; a name with a meaning of its own is no machine's."""
+    """NAME.redd is a machine or doesn't exist, and other servers are never asked; a name with another meaning is no machine."""
     client = served[1]
     names("db", "10.77.1.9")
     for name in ("wpad", "wpad.redd", "db.example", "db.example.redd"):
@@ -357,7 +357,7 @@ def test_our_own_networks_are_not_told_to_the_world(link, served, resolv_conf):
         assert client.ask(".".join("f" * 16) + ".1.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa", dns.PTR).rcode == dns.NXDOMAIN
         assert client.ask("nobody").rcode == client.ask("nobody", 65).rcode == dns.NXDOMAIN
         assert not upstream.asked
-        # What is not ours is asked of others: also what a validating resolver wants of "com".
+        # Other names are forwarded, also the records of "com" that a validating resolver wants.
         for name, kind in (("1.0.0.192.in-addr.arpa", dns.PTR), ("com", dns.NS), ("", dns.NS), ("printer.local", dns.A)):
             client.ask(name, kind)
             assert upstream.asked[name] == 1
@@ -371,7 +371,7 @@ def test_what_is_no_question_is_refused(served):
     assert client.send(struct.pack(">HHHHHH", 7, 0, 2, 0, 0, 0) + dns.query("a.b")[12:] * 2).rcode == dns.FORMAT
     assert client.send(struct.pack(">HHHHHH", 7, 0x2000, 1, 0, 0, 0) + dns.query("a.b")[12:]).rcode == dns.NOTIMP
     reply = client.send(dns.query("a.b")[:10] + b"\0\1" + dns.query("a.b")[12:] + b"\0" + struct.pack(">HHIH", 41, 512, 1 << 16, 0))
-    assert reply.rcode == 0 and reply.message[-6] == 1  # BADVERS is 16, of which the OPT has the upper bits
+    assert reply.rcode == 0 and reply.message[-6] == 1  # BADVERS is 16; the OPT record has its upper bits
 
 
 def test_questions_are_relayed(served, resolv_conf):
@@ -385,7 +385,7 @@ def test_questions_are_relayed(served, resolv_conf):
 
 
 def _wrong(act):
-    """First what must not be believed, then the truth."""
+    """Answers that must not be believed, then the right one."""
     return lambda asked: [act(asked), dns.answer(asked, ["192.0.2.7"])]
 
 
@@ -415,7 +415,7 @@ def test_next_server_is_asked(served, resolv_conf):
     resolv_conf("nameserver 127.0.0.1\nnameserver 127.0.0.2\nnameserver 127.0.0.3\n")
     behaviour = {"silent": lambda asked: [], "broken": lambda asked: [dns.answer(asked, rcode=dns.SERVFAIL)],
                  "short": lambda asked: [asked[:2] + struct.pack(">HHHHH", 0x8182, 0, 0, 0, 0)]}
-    # Nobody is at 127.0.0.2 at all.
+    # No server is at 127.0.0.2.
     with dns.Upstream("127.0.0.1", behaviour) as first, dns.Upstream("127.0.0.3", default="192.0.2.3") as third:
         for name in ("silent.example", "broken.example", "short.example"):
             assert served[1].ask(name).addresses == ["192.0.2.3"]
@@ -481,10 +481,10 @@ def test_answers_too_large_are_cut_and_come_by_tcp(link, served, resolv_conf):
             assert client.ask("tc.example", edns=4096).is_truncated
             for name, size in sizes.items():
                 assert [len(data) for _, _, data in client.ask_by_tcp(f"{name}.example").records] == [size]
-        # Nobody is asked for more than one packet of the link can carry.
+        # Upstream servers aren't asked for more than fits into one packet of the link.
         asked = [struct.unpack(">H", message[-8:-6])[0] for message in upstream.queries if message[-10:-8] == b"\0\x29"]
         assert asked and max(asked) == 1472
-        # A real client comes again by TCP of itself.
+        # A real client retries by TCP by itself.
         behaviour["dig"] = lambda asked: [dns.answer(asked, ["192.0.2.8"], padding=2000)]
         shown = link.guest.run("dig", f"@{link.host4}", "+tries=1", "dig.example").stdout
         assert "192.0.2.8" in shown and "(TCP)" in shown
@@ -506,7 +506,7 @@ def test_connections_are_few_and_none_stays_for_ever(served, names):
     process, client = served[:2]
     with ExitStack() as stack:
         idle = [stack.enter_context(client.socket(socket.SOCK_STREAM)) for _ in range(12)]
-        idle[0].sendall(b"\0")  # half a length
+        idle[0].sendall(b"\0")  # half a length field
         wait_until(lambda: links.open_files(process) <= OPEN_FILES_MAX, "the rest is closed")
         idle[8].settimeout(5)
         assert idle[8].recv(1) == b"", "closed at once, where silence takes ten seconds"
@@ -564,7 +564,7 @@ def test_machines_of_a_zone_share_its_address(make_link, names):
             for client in clients:
                 assert client.ask("db").addresses == client.ask_by_tcp("db").addresses == ["10.77.0.9"]
             first.close()
-            # The first has gone; the other one goes on, and answers its own machine alone by UDP.
+            # The first has ended; the other goes on, and answers only its own machine by UDP.
             for _ in range(10):
                 assert clients[1].ask("db").addresses == clients[1].ask_by_tcp("db").addresses == ["10.77.0.9"]
             with pytest.raises(TimeoutError):
@@ -573,7 +573,7 @@ def test_machines_of_a_zone_share_its_address(make_link, names):
         subprocess.run(["ip", "link", "delete", "vz-t"], check=True)
 
 
-# --- beside packet filters
+# --- with other packet filters
 
 
 @contextmanager
@@ -597,7 +597,7 @@ table inet other {
 	}
 }
 """
-# As firewall.h has it: the host's own stack does not see what is answered here.
+# As firewall.h sets it: the host's own stack doesn't see packets that the service answers.
 INGRESS = """
 table netdev redd {
 	chain in { type filter hook ingress device ve-t1 priority 0; udp dport { 53, 67 } drop
@@ -621,7 +621,7 @@ def test_packet_filters_are_no_obstacle(link, names, tmp_path, rules):
                 assert dns.Client(link.guest, host).ask("db").addresses == ["10.77.1.9"]
 
 
-# --- what must not be answered, and what must not hurt
+# --- packets that must not be answered, or must do no harm
 
 
 def checksum(data):
@@ -662,7 +662,7 @@ def raw(link):
 
 
 def offers(raw, until=None, pause_s=0.5):
-    """Numbers of the DHCP answers that come, until one of them does, or until there is a pause."""
+    """The numbers of the DHCP answers, up to a given one or until there is a pause."""
     found = []
     raw.settimeout(30 if until else pause_s)
     while until is None or until not in found:
@@ -689,7 +689,7 @@ def test_only_the_machine_is_answered(link, raw):
 
 
 def is_hung_up_on(connect):
-    """Refused, or closed without a word."""
+    """Whether the connection is refused, or closed without an answer."""
     try:
         with connect() as client:
             client.settimeout(5)
@@ -701,7 +701,7 @@ def is_hung_up_on(connect):
 @row("N11")
 @pytest.mark.parametrize("address", ["host4", "host6"])
 def test_nobody_else_is_answered_by_tcp(make_link, address):
-    """Not the host's own processes, nor another machine, which comes by its own link."""
+    """Neither the host's own processes, nor another machine, which comes by its own link."""
     link, other = make_link(1), make_link(2)
     other.up_by_hand()
     host = getattr(link, address)
@@ -751,7 +751,7 @@ def test_flood_of_dhcp_is_bounded_and_forgotten(link, raw, names):
 
 
 def wait_for_answer(client, name):
-    """Asks again and again, as clients do: what was one too many is dropped."""
+    """Repeats the question, as clients do, since some are dropped in a flood."""
 
     def ask():
         try:
@@ -812,14 +812,14 @@ def test_garbage_leaves_it_alive(link, raw, names):
 
 
 def test_first_packet_of_a_link_that_comes_up_is_answered(link, raw):
-    """A client that is not heard asks again after seconds: those would be part of every boot."""
+    """A client whose first packet is lost retries after seconds, which would delay every boot."""
     carrier = Path(f"/sys/class/net/{link.name}/operstate")
     with link.served():
         for number in range(1, 6):
             link.guest.run("ip", "link", "set", "host0", "down")
             wait_until(lambda: carrier.read_text() != "up\n", "the host sees no carrier")
             link.guest.run("ip", "link", "set", "host0", "up")
-            raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # that it was down
+            raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # until the service has seen that it was down
             raw.send(udp4(link, discover(link, number), 67))
             assert offers(raw, until=number) == [number]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 Names of machines on the host: libnss_redd as the real C library loads it, `redd hosts`, `redd network`, `redd clean`. The
-names are published here by hand, in the form that src/net/names.h promises; leases in that of src/net/lease_book.h.
+tests publish names themselves, in the format of src/net/names.h, and leases in that of src/net/lease_book.h.
 """
 
 import os
@@ -79,7 +79,7 @@ int main(void)
 
 @pytest.fixture
 def names():
-    """The folder is kept once a machine has run."""
+    """The folder of names, which stays once a machine has run."""
     NAMES.mkdir(parents=True, exist_ok=True)
     (NAMES / "web").write_text("10.9.0.2\nfd00:9::2\n")
     (NAMES / "db").write_text("10.9.0.18\n")
@@ -90,7 +90,7 @@ def names():
 
 @pytest.fixture
 def module(names):
-    """The session's /etc is its own."""
+    """Enables the module in the session's own /etc."""
     if not MODULE.exists():
         pytest.skip("libnss_redd was not built: a build with sanitizers, or without glibc")
     conf = Path("/etc/nsswitch.conf")
@@ -107,7 +107,7 @@ def getent(env, *words):
 
 @pytest.fixture
 def link():
-    """getent asks for families that the host has an address of, beside loopback."""
+    """A link with addresses: getent asks only for families of which the host has an address besides loopback."""
     subprocess.run(["ip", "link", "add", "redd-test", "type", "bridge"], check=True)
     for address in ("192.0.2.1/24", "2001:db8::1/64"):
         subprocess.run(["ip", "addr", "add", address, "dev", "redd-test", "nodad"], check=True)
@@ -140,7 +140,7 @@ def test_unknown(module, name):
 
 
 def test_without_the_module_they_are_unknown(module):
-    """So that the tests above can fail."""
+    """Shows that the tests above can fail."""
     assert getent({**module, "LD_LIBRARY_PATH": ""}, "hosts", "web")[0] == 2
 
 
@@ -153,7 +153,7 @@ def test_other_names_are_found_as_before(module, link):
 @row("N20")
 @pytest.mark.parametrize("name", ["localhost", "wpad", "www.example.org"])
 def test_names_of_others_are_not_served(module, name):
-    """Not even where a machine of another version is published so, and the module is asked first."""
+    """Not even if another version of redd published a machine by that name, and the module is asked first."""
     Path("/etc/nsswitch.conf").write_text("hosts: redd\n")
     (NAMES / name).write_text("10.9.0.99\n")
     assert getent(module, "hosts", name)[0] == 2
@@ -178,7 +178,7 @@ def test_a_name_is_gone_with_its_file(module):
 
 
 def test_nobody_needs_to_be_root(module, tmp_path):
-    """Any user asks; the tool's own folder may be out of reach, so the module is put where all can read."""
+    """Any user may ask. The build folder may be unreadable for others, so the module is copied to where all can read it."""
     public = Path("/run/test-nss")
     public.mkdir(mode=0o755)
     try:
@@ -220,7 +220,7 @@ def test_hosts_of_none(redd):
 
 
 def test_hosts_is_a_hosts_file(redd, module):
-    """As `redd hosts >>/etc/hosts` would give it to a host without the module."""
+    """For `redd hosts >>/etc/hosts` on a host without the module."""
     Path("/etc/hosts").write_text(redd("hosts").out)
     assert getent({**module, "LD_LIBRARY_PATH": ""}, "hosts", "db")[1][0] == ["10.9.0.18", "db", "db.redd"]
 
@@ -281,7 +281,7 @@ def test_clean_after_a_killed_supervisor(redd, guest, names):
     (names / machine.name).write_text("10.9.0.34\n")
     supervisor = int(machine.property("Supervisor"))
     os.kill(supervisor, 9)
-    # Its lock is free when the process is gone.
+    # Its lock is free after the process has ended.
     os.system(f"timeout 20 tail --pid={supervisor} -f /dev/null")
     assert redd("clean").out.startswith("Removed what a killed machine left: 1\n")
     assert not (names / machine.name).exists() and (names / "web").exists()
@@ -289,7 +289,7 @@ def test_clean_after_a_killed_supervisor(redd, guest, names):
     assert redd("clean", "-q").out == ""
 
 
-# What the state of a machine tells
+# What a machine's state file contains
 
 
 def test_status_tells_addresses_names_and_ports(redd, guest):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Networks with real guests: whatever configures host0 inside, or nothing at all, the machine answers when `start` returns,
-has the one address that it was given, and names, the world and published ports work, also after a reboot from inside.
+Networks with real guests, for everything that can configure host0 inside, and for nothing: the machine answers when `start`
+returns, has exactly the address that it was given, and names, the world and ports work, also after a reboot from inside.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 PUBLISHED = 8888
 
-# As busybox's own example has it: what is there is thrown away first.
+# As in busybox's example: first removes the addresses that are there.
 UDHCPC_SCRIPT = """#!/bin/sh
 case $1 in
 deconfig) ip -4 addr flush dev $interface; ip link set $interface up ;;
@@ -53,7 +53,7 @@ def link(machine, path, target):
     path.symlink_to(target)
 
 
-# --- how each init is told to run the program that answers, and a client of DHCP
+# --- how to make each init run the answering program and a DHCP client
 
 
 def of_systemd(machine):
@@ -84,14 +84,14 @@ def of_runit(machine):
 
 
 def networkd(machine):
-    """As `systemctl enable` does it: wait-online holds the boot until there is an address."""
+    """Like `systemctl enable`: wait-online delays the boot until there is an address."""
     for unit, wanted in (("systemd-networkd.service", "multi-user.target"), ("systemd-networkd-wait-online.service", "network-online.target")):
         link(machine, f"etc/systemd/system/{wanted}.wants/{unit}", f"/usr/lib/systemd/system/{unit}")
     link(machine, "etc/systemd/system/multi-user.target.wants/network-online.target", "/usr/lib/systemd/system/network-online.target")
 
 
 def dhcpcd(machine):
-    """Makes IPv6 addresses of its own: Debian's settings for it say `slaac private`."""
+    """It makes its own IPv6 addresses, because Debian configures it with `slaac private`."""
     openrc_service(machine, "dhcpcd", 'command=/usr/sbin/dhcpcd\ncommand_args="-q host0"\npidfile=/run/dhcpcd/host0.pid\n')
 
 
@@ -105,17 +105,17 @@ def udhcpc(machine):
 
 
 def nothing(machine):
-    """host0 is as redd made it."""
+    """Leaves host0 as redd made it."""
 
 
 @dataclass(frozen=True)
 class Kind:
     guest: str
-    boot: Callable  # makes the guest run `answers`
-    client: Callable  # makes it configure host0
-    took_over: str = ""  # a shell command that succeeds once the client has an address; none: there is no client
-    connect: str = "exec 3<>/dev/tcp/{}/{} && cat <&3"  # of bash
-    adds: bool = False  # an IPv6 address of its own making beside the one it was given
+    boot: Callable  # installs `answers` as a service
+    client: Callable  # installs what configures host0
+    took_over: str = ""  # a shell command that succeeds when the client has an address; empty: no client
+    connect: str = "exec 3<>/dev/tcp/{}/{} && cat <&3"  # in bash
+    adds: bool = False  # whether it makes an IPv6 address of its own besides the given one
 
 
 KINDS = {
@@ -151,7 +151,7 @@ def host_listens():
 
 @pytest.fixture
 def make(guest, program):
-    """make(kind, "Port=…") is an imported machine that answers on tcp:80."""
+    """make(kind, "Port=…") imports a machine that answers on tcp:80."""
 
     def made(kind, *settings):
         machine = guest(kind.guest)
@@ -169,7 +169,7 @@ def make(guest, program):
 
 
 def given(machine):
-    """{4: address, 6: address} as `list` tells, which `status` has to agree with."""
+    """{4: address, 6: address} as shown by `list`; `status` must agree."""
     rows = machine.redd("list", "--json=short").json()
     row = next(row for row in rows if row["machine"] == machine.name)
     shown = row["addresses"] if isinstance(row["addresses"], list) else row["addresses"].split()
@@ -179,7 +179,7 @@ def given(machine):
 
 
 def inside(machine):
-    """{4: [address/length], 6: [...]} of host0, but link-local."""
+    """{4: [address/length], 6: [...]} of host0, without link-local ones."""
     done = subprocess.run(["nsenter", f"--net=/proc/{machine.leader()}/ns/net", "ip", "-json", "addr", "show", "dev", "host0"],
                           capture_output=True, text=True, check=True)  # fmt: skip
     found = {4: [], 6: []}
@@ -204,7 +204,7 @@ def pings(address):
 
 
 def connect_inside(machine, name, port):
-    """By a name or an address, by the guest's own programs."""
+    """Connects to a name or an address with the guest's own programs."""
     command = machine.kind.connect.format(name, port)
     shell = "/bin/bash" if "/dev/tcp" in command else "/bin/sh"
     result = machine.redd.run("shell", f"root@{machine}", shell, "-c", command)
@@ -221,7 +221,7 @@ def answers_from(address, port=answers.PORT, pid=None):
     return wait_until(lambda: answers.ask(address, port, pid), f"an answer from {address}:{port}", 60)
 
 
-# --- what is true of every guest
+# --- what holds for every guest
 
 
 def check_addresses(machine, addresses):
@@ -238,7 +238,7 @@ def check_addresses(machine, addresses):
 
 
 def check_names(machine, other):
-    # A client may have its address and write the file anew only then.
+    # A client may rewrite the file some time after it has its address.
     wait_until(lambda: re.search(r"^nameserver ", machine.shell("cat /etc/resolv.conf"), re.M), "a name server in resolv.conf")
     for name, port in (("_gateway", world_module.PORT), (other.name, answers.PORT)):
         said, result = connect_inside(machine, name, port)
@@ -252,7 +252,7 @@ def check_world(machine):
 
 
 def check_port(machine, world, other):
-    """From everywhere."""
+    """The port works from everywhere."""
     for address in ("127.0.0.1", "::1", world_module.HOST, world_module.HOST6):
         assert answers_from(address, PUBLISHED), address
     for address in (world_module.HOST, world_module.HOST6):
@@ -284,11 +284,11 @@ def test_guest(make, redd, world, host_listens, name):
     other.stop()
 
 
-# --- a page by a port, as people publish one
+# --- a page published by a port, as people do it
 
 
 def test_the_page_of_a_machine_by_its_port(redd, guest):
-    """Nothing but Port= is said: networkd configures host0 inside, and nginx answers on every way."""
+    """Only Port= is set: networkd configures host0 inside, and nginx is reachable in every way."""
     machine = guest("nixos")
     Path(f"/etc/systemd/nspawn/{machine}.nspawn").write_text("[Network]\nPort=8888\n")
     machine.start()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-The links of a machine: every kind, with and without a user namespace, with real packets over them; and that nothing of
-it stays, however the machine ends. The network namespace of the test session plays the host.
+The links of a machine: every kind, with and without a user namespace, with real packets; and that nothing of them stays,
+however the machine ends. The network namespace of the test session plays the host.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ def sh(command, check=True):
 
 
 def pings(address, inside=None, family=4):
-    """One packet, one second."""
+    """Sends one packet and waits a second."""
     enter = f"nsenter --net=/proc/{inside}/ns/net " if inside else ""
     return subprocess.run(f"{enter}busybox ping -{family} -c1 -W1 {address}", shell=True, capture_output=True, check=False).returncode == 0
 
@@ -56,7 +56,7 @@ def tree(tmp_path):
 
 @pytest.fixture
 def running(redd, tree):
-    """running(name, *options) is the pid, as the host numbers it, of a shell in a machine that configures nothing."""
+    """running(name, *options) starts a machine with a shell that configures nothing; returns its pid on the host."""
     with contextlib.ExitStack() as stack:
 
         def start(name, *options, command="echo up; read line", root=tree):
@@ -79,7 +79,7 @@ def end(process):
 
 @pytest.fixture
 def dummy():
-    """dummy("lan0") is an interface of the host whose other end nobody sees."""
+    """dummy("lan0") makes an interface of the host that leads nowhere."""
     made = []
 
     def make(name):
@@ -120,7 +120,7 @@ def bridge():
 
 @USERS
 def test_host_and_machine_answer_each_other_at_once(running, users):
-    """The guest configures nothing: the first packet either way is answered."""
+    """The guest configures nothing, and the first packet in either direction is answered."""
     machine = running("web", users, "-n", command="ping -c1 -W1 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p') >&2 && echo up; read line")
     host, guest = addresses("ve-web"), addresses("host0", machine.leader)
     assert pings(guest["inet"].split("/")[0])
@@ -223,7 +223,7 @@ def test_machines_of_a_zone(running, users):
 
 
 def test_a_zone_is_made_and_removed_at_the_same_instant(redd, tree):
-    """Eight machines, over and over: each finds a bridge, and at the end there is none."""
+    """Eight machines, started and ended repeatedly: each finds a bridge, and at the end there is none."""
     script = "ip link show host0 | grep -q LOWER_UP && ip route | grep -q default"
     argv = [redd.path, "run", "-q", "-P", "-D", tree, "-x", "--network-zone=busy"]
     for _ in range(4):
@@ -272,7 +272,7 @@ except OSError as error:
 
 @pytest.fixture
 def neighbour(netns):
-    """neighbour("br-lan", "192.0.2.1") is a host on that bridge which sends what is for 127.0.0.1 there, and takes the answers."""
+    """neighbour("br-lan", "192.0.2.1") makes a host on that bridge that routes 127.0.0.1 there and accepts the answers."""
 
     def make(bridge, gate):
         netns("lan")
@@ -286,7 +286,7 @@ def neighbour(netns):
 
 
 def reaches_loopback():
-    """Whether the neighbour is answered by what listens on the host's 127.0.0.1 only."""
+    """Whether a service that listens only on the host's 127.0.0.1 answers the neighbour."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(3)
         client = subprocess.Popen(["ip", "netns", "exec", "lan", "/usr/bin/python3", "-c", FROM_NEXT_DOOR, str(server.getsockname()[1])], stdout=subprocess.PIPE)
@@ -299,7 +299,7 @@ def reaches_loopback():
 
 @row("N04", "who else is on a bridge → 127.0.0.0/8 of the host", "no bridge ever has `route_localnet`: ports of 127.0.0.1 are proxied there")
 def test_a_bridge_opens_nothing_of_the_hosts_loopback(running, bridge, neighbour):
-    """Who else is on somebody's bridge is behind no check of ours."""
+    """redd checks nothing that others on the user's bridge send."""
     neighbour(bridge, "192.0.2.1")
     Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet").write_text("1")
     assert reaches_loopback(), "the test would see it"
@@ -311,7 +311,7 @@ def test_a_bridge_opens_nothing_of_the_hosts_loopback(running, bridge, neighbour
 @row("N04")
 @pytest.mark.parametrize("made_by_us", [False, True])
 def test_a_zone_opens_nothing_of_the_hosts_loopback(redd, running, neighbour, made_by_us):
-    """To a machine of systemd-nspawn's that is in it, say: also when the last of ours has gone."""
+    """For example to a machine of systemd-nspawn in the zone, also after redd's last machine has ended."""
     if not made_by_us:
         sh("ip link add vz-mixed type bridge && ip link set vz-mixed up")
     try:
@@ -362,7 +362,7 @@ def test_macvlan(running, dummy, users):
     sh("ip addr add 192.0.2.6/24 dev lan0-p")
     assert pings("192.0.2.5")
     end(machine)
-    # The address is free at once.
+    # The address can be used again at once.
     again = running("mac", users, "--network-macvlan=lan0:lan")
     sh(f"nsenter --net=/proc/{again.leader}/ns/net ip link set lan up")
     assert link("lan", again.leader)["address"] == found["address"]
@@ -391,7 +391,7 @@ def test_an_interface_is_lent(running, dummy, users):
     sh(f"nsenter --net=/proc/{machine.leader}/ns/net sh -c 'ip addr add 192.0.2.5/24 dev eth0 && ip link set eth0 up'")
     sh("ip addr add 192.0.2.6/24 dev lan0-p")
     assert pings("192.0.2.5")
-    # Whatever it is called there.
+    # Whatever its name is there.
     sh(f"nsenter --net=/proc/{machine.leader}/ns/net sh -c 'ip link set eth0 down; ip link set eth0 name mine'")
     end(machine)
     assert link("lan0")
@@ -437,7 +437,7 @@ def test_a_name_that_is_taken_inside(redd, tree, dummy):
     assert link("lan0")
 
 
-# --- a namespace that is there
+# --- an existing namespace
 
 
 @USERS
@@ -482,7 +482,7 @@ def test_a_killed_supervisor_leaves_nothing_for_long(redd, running):
 @row("N17")
 def test_a_stale_link_does_not_block_the_next_start(running):
     machine = running("stale", "-n")
-    # Somebody is in the machine's network: it outlives the machine, and so do the interfaces.
+    # Another process is in the machine's network namespace, so this and its interfaces outlive the machine.
     with subprocess.Popen(["nsenter", f"--net=/proc/{machine.leader}/ns/net", "sleep", "60"]) as guest:
         wait_until(lambda: os.readlink(f"/proc/{guest.pid}/ns/net") == os.readlink(f"/proc/{machine.leader}/ns/net"), "it is inside")
         kill_supervisor(machine)
@@ -504,14 +504,14 @@ def test_links_of_others_are_left_alone(redd, running):
 
 @row("N17")
 def test_links_of_machines_that_are_seen_nowhere_but_here_are_left_alone(redd, running):
-    """Another redd on the same network with a /run of its own, as in a container, knows nothing of the machine."""
+    """Another redd on the same network with another /run, as in a container, doesn't know the machine."""
     machine = running("hidden", "-n")
     sh(f"unshare -m sh -c 'mount -t tmpfs tmpfs /run && {redd.path} clean -q'")
     assert link("ve-hidden")
     assert pings(addresses("host0", machine.leader)["inet"].split("/")[0])
 
 
-# --- what the host allows
+# --- forwarding on the host
 
 
 @pytest.fixture
@@ -546,7 +546,7 @@ def test_read_only_sysctls_are_no_failure(redd, tree, read_only_sysctls):
 
 def uplink(name, peer="world", families=(4, 6)):
     sh(f"ip link add {name} type veth peer name eth0 netns {peer}")
-    # Its own link-local address need not be tentative for a second, in which the kernel asks for no neighbour.
+    # Skip duplicate address detection: while the link-local address is tentative, for a second, the kernel solicits no neighbour.
     Path(f"/proc/sys/net/ipv6/conf/{name}/accept_dad").write_text("0")
     sh(f"ip netns exec {peer} sh -c 'echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad'")
     sh(f"ip link set {name} up && ip addr add 198.51.100.2/24 dev {name}")
@@ -557,7 +557,7 @@ def uplink(name, peer="world", families=(4, 6)):
 
 @pytest.fixture
 def world(netns):
-    """A namespace beyond the host, which knows nothing of machines."""
+    """A namespace beyond the host that knows nothing of machines."""
     netns("world")
     uplink("up0")
     yield "world"
@@ -581,7 +581,7 @@ def test_forwarding_is_turned_on_where_needed_and_off_again(running, world):
 
 
 def test_an_uplink_that_comes_later_is_forwarded_to(running, netns):
-    """As wireless does; and IPv6 alone later than IPv4."""
+    """As with wireless; and also if IPv6 comes later than IPv4."""
     machine = running("early", "-n")
     assert not RECORD.exists()
     netns("world")
@@ -605,7 +605,7 @@ def wake_ups(pid):
 
 
 def test_an_address_that_is_renewed_wakes_nobody(running, world):
-    """A router's advertisements do that every few minutes."""
+    """A router's advertisements renew addresses every few minutes."""
     machine = running("sleeper", "-n")
     renew = "ip addr change 2001:db8:1::2/64 dev up0 nodad valid_lft {0} preferred_lft {0}; ip addr change 198.51.100.2/24 dev up0 valid_lft {0} preferred_lft {0}"
     sh(renew.format(4000))
@@ -625,7 +625,7 @@ def test_forwarding_is_restored_after_a_killed_supervisor(redd, running, world):
 
 
 def test_forwarding_that_cannot_be_written_down_is_not_turned_on(running, world):
-    """Nobody would turn it off again."""
+    """Otherwise nobody would turn it off again."""
     folder = RECORD.parent
     folder.mkdir(parents=True, exist_ok=True)
     sh(f"mount -t tmpfs -o size=4k tmpfs {folder}")
@@ -650,7 +650,7 @@ def test_forwarding_that_is_on_is_not_ours(running, world):
 
 @pytest.fixture
 def without_force_forwarding():
-    """As in a kernel before 6.17: all/forwarding alone turns IPv6 forwarding on."""
+    """As in a kernel before 6.17, where only all/forwarding turns IPv6 forwarding on."""
     sh("mount --bind /dev/null /proc/sys/net/ipv6/conf/all/force_forwarding")
     yield
     sh("umount /proc/sys/net/ipv6/conf/all/force_forwarding")
@@ -667,7 +667,7 @@ def test_a_host_that_forwards_still_listens_to_its_router(running, world, withou
 
 
 def test_packets_are_forwarded_to_whom_a_route_leads(running, world):
-    """Without the packet filter: the world is told where the machine is."""
+    """Without masquerading: the world has a route to the machine."""
     machine = running("routed", "-n")
     guest = {family: text.split("/")[0] for family, text in addresses("host0", machine.leader).items()}
     sh(f"ip -n world route add {guest['inet']} via 198.51.100.2; ip -n world -6 route add {guest['inet6']} via 2001:db8:1::2")
@@ -693,7 +693,7 @@ def test_two_machines_reach_each_other(running):
 
 @pytest.fixture
 def networkd(tmp_path):
-    """Looks as if systemd-networkd ran here."""
+    """Makes it look as if systemd-networkd ran here."""
     Path("/run/systemd/netif").mkdir(parents=True)
     folder = Path("/etc/systemd/network")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Many machines of one host: each has addresses of its own and answers to its name, and nothing of them stays."""
+"""Many machines on one host: each has its own addresses and can be found by name, and nothing of them stays."""
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ IN_ZONE = 20
 
 @pytest.fixture
 def fleet(machines):
-    """fleet(count) is so many machines of the least root, not started."""
+    """fleet(count) makes that many machines with the smallest root, without starting them."""
 
     def make(count, *settings):
         made = [machines.add("tiny", machines.fresh_name("n"), unpack=True)]
@@ -38,7 +38,7 @@ def all_at_once(function, items, at_once=AT_ONCE):
 
 
 def addresses(redd):
-    """{name: (IPv4, IPv6)} of `list`."""
+    """{name: (IPv4, IPv6)} from `list`."""
     return {row["machine"]: tuple(row["addresses"]) for row in redd("list", "--json=short").json()}
 
 
@@ -48,14 +48,14 @@ def pings(address, pid=None):
 
 
 def look_up(name, machine):
-    """What the server on the machine's link says, asked from its network."""
+    """The answer of the server on the machine's link, asked from the machine's network."""
     enter = ["nsenter", f"--net=/proc/{machine.leader()}/ns/net"]
     gateway = subprocess.run([*enter, "ip", "-4", "route", "show", "default"], capture_output=True, text=True, check=True).stdout.split()[2]
     return subprocess.run([*enter, "busybox", "nslookup", name, gateway], capture_output=True, text=True, check=False).stdout
 
 
 def check_all_differ(found, fleet):
-    """The addresses that do not answer the first packet."""
+    """Returns the addresses that do not answer the first packet."""
     assert set(found) == {machine.name for machine in fleet}
     every = [address for pair in found.values() for address in pair]
     assert len(every) == len(set(every)) == 2 * len(fleet), "an IPv4 and an IPv6 address for each, and none twice"
@@ -67,7 +67,7 @@ def test_many(redd, fleet):
     all_at_once(lambda machine: redd("start", machine), many)
     found = addresses(redd)
     # The kernel has one table for the neighbours of all namespaces, which so many fill at once (net.ipv6.neigh.default.gc_thresh3):
-    # a first packet may be lost to that, seldom, and the second is not.
+    # sometimes the first packet is lost to that; the second isn't.
     silent = check_all_differ(found, many)
     assert len(silent) <= LOST_MAX and all(map(pings, silent)), silent
     assert found[many[-1].name][0] in look_up(many[-1].name, many[0])
@@ -78,7 +78,7 @@ def test_many(redd, fleet):
 
 
 def test_a_zone_full_at_once(redd, fleet):
-    """All of them at the same instant: one makes the bridge, and each takes an address that none other has."""
+    """All start at the same instant: one makes the bridge, and each gets a different address."""
     zone = fleet(IN_ZONE, "Zone=full")
     all_at_once(lambda machine: redd("start", machine), zone, IN_ZONE)
     found, pids = addresses(redd), {machine.name: machine.leader() for machine in zone}

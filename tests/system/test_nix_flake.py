@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 nix/ (flake, modules, template), evaluated by Debian's Nix with a stand-in for nixpkgs that is made here. The stand-in has a
-module system of forty lines: imports, mkIf, mkDefault, defaults of options and a merge of attribute sets; no types are
-checked. So what is proven is that our files evaluate and what they say; not that nixpkgs has each option they set (those were
-read in nixpkgs), and nothing is built but the text of one .nspawn file.
+module system of forty lines: imports, mkIf, mkDefault, defaults of options and merging of attribute sets, without types. So
+the tests prove that our files evaluate, and to what; not that nixpkgs has each option they set (this was checked by reading
+nixpkgs). Nothing is built but the text of one .nspawn file.
 """
 
 import json
@@ -88,7 +88,7 @@ def evaluate(nix_store, tmp_path):
     stand_in = tmp_path / "nixpkgs"
     stand_in.mkdir()
     (stand_in / "flake.nix").write_text(NIXPKGS)
-    # All that the package takes as its source would be copied into the store.
+    # Only nix/: the whole folder of a flake is copied into the store.
     tree = tmp_path / "redd"
     shutil.copytree(TREE / "nix", tree)
     (tree / "flake.nix").write_text((tree / "flake.nix").read_text().replace("github:NixOS/nixpkgs/nixos-unstable", f"path:{stand_in}"))
@@ -105,7 +105,7 @@ def evaluate(nix_store, tmp_path):
 
 
 def lock(flake):
-    """Inputs are folders here; builtins.getFlake takes locked flakes only."""
+    """Inputs are folders here; builtins.getFlake accepts only locked flakes."""
     done = subprocess.run(["nix", "flake", "lock", f"path:{flake}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -163,7 +163,7 @@ def test_host_module(evaluate):
 
 
 def test_template(evaluate, tmp_path):
-    """As `nix flake init` leaves it, its two inputs replaced."""
+    """The result of `nix flake init`, with its two inputs replaced."""
     new = tmp_path / "new"
     new.mkdir()
     done = subprocess.run(["nix", "flake", "init", "-t", f"path:{evaluate.tree}"], cwd=new, capture_output=True, text=True, check=False)
@@ -177,7 +177,7 @@ def test_template(evaluate, tmp_path):
 
 
 def test_settings_of_the_system_become_the_machines(redd, machines, nix_store):
-    """What guest.nix puts into the system is what `create` begins the file with."""
+    """`create` begins the settings file with what guest.nix puts into the system."""
     expression = """derivation {
       name = "nixos-system-settings"; system = builtins.currentSystem; builder = "/bin/bash"; PATH = "/usr/bin:/bin";
       args = [ "-euc" "mkdir $out; printf x86_64-linux >$out/system; printf '#!/bin/sh' >$out/init; chmod 555 $out/init; printf '[Network]\\\\nVirtualEthernet=no\\\\n' >$out/redd.nspawn; exit 0" ];

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 NixOS systems straight from the host's store: made, booted, updated while they run, rolled back, collected, removed; and
-what the guest can do to the store (nothing). The store is real, of the session's own, with Debian's Nix (helpers/nix.py).
+what the guest can do to the store (nothing). It is a real store of the session, with Debian's Nix (helpers/nix.py).
 """
 
 import json
@@ -23,19 +23,19 @@ SETTINGS = Path("/etc/systemd/nspawn")
 GOOD = Path("/var/lib/redd/nix")
 HOST_NETWORK = "[Network]\nVirtualEthernet=no\n"
 BASH = "/run/current-system/sw/bin/bash"
-# An init that stays, and never says that it is ready.
+# An init that stays, and never reports that it is ready.
 SLEEPS = "#!@out@/bin/sh\nexec @out@/bin/sleep 1000\n"
 
 
 @pytest.fixture
 def generations(nix_store):
-    """Store paths of two generations that differ in one page."""
+    """The store paths of two generations that differ in one page."""
     return nix_store.generations()
 
 
 @pytest.fixture
 def make(machines, redd, nix_store):
-    """make(system, mode="closure", settings="") -> a Machine by `redd nix create`."""
+    """make(system, mode="closure", settings="") makes a Machine by `redd nix create`."""
     made = []
 
     def create(system, mode="closure", settings="", name=None):
@@ -84,7 +84,7 @@ def test_whole_life(redd, make, generations, nix_store, mode):
     paths = [path.rpartition("/")[2] for path in nix_store.closure(first)]
     assert sorted(seen) == sorted(paths) if mode == "closure" else set(seen) >= set(paths)
     assert inside(machine, "findmnt -n -o OPTIONS /nix/store").startswith("ro,nosuid,nodev")
-    # Stage 2 has not put a mount of its own on top.
+    # Stage 2 has not mounted anything over it.
     assert inside(machine, "grep -c ' /nix/store ' /proc/self/mountinfo") == "1"
     assert inside(machine, "stat -c %U:%G /nix/store/*-bash").startswith("root:root")
     assert inside(machine, "systemctl is-system-running --wait") == "running"
@@ -103,7 +103,7 @@ def test_whole_life(redd, make, generations, nix_store, mode):
     assert (state["system"], state["generation"], state["bootedGeneration"], state["store"]) == (second, 2, 1, mode)
     assert state["nixosVersion"] == "23.11.guest" and state["problems"] == []
 
-    # Both are kept: one is the profile's, the other has booted.
+    # Both are kept: the profile refers to one, and the other has booted.
     nix_store.collect_garbage()
     assert nix_store.is_valid(first) and nix_store.is_valid(second)
     machine.stop()
@@ -127,7 +127,7 @@ def test_login(redd, make, generations):
     console.leave(child)
 
 
-# What root of the machine may try, with all the capabilities that it has.
+# What root of the machine can try, with all its capabilities.
 ATTEMPTS = """
 cd /tmp; mkdir -p here
 for path in /nix/store {path}; do
@@ -156,7 +156,7 @@ true
 @pytest.mark.parametrize("users", ["pick", "no"])
 @pytest.mark.parametrize("is_live", [False, True])
 def test_the_store_is_read_only_for_everybody(redd, make, generations, mode, users, is_live):
-    """Also where root inside is the host's root, with CAP_SYS_ADMIN; and for paths that joined while it ran."""
+    """Also if root inside is the host's root with CAP_SYS_ADMIN; and for paths that were added while it ran."""
     first, second = generations
     grant = "Capability=CAP_SYS_ADMIN\n" if users == "no" else ""
     machine = make(first, mode, f"{HOST_NETWORK}[Exec]\nPrivateUsers={users}\n{grant}").start()
@@ -179,7 +179,7 @@ def _stamp(path):
      "the closure alone, in a folder of its own; its names come from the host's database and profile, never from the guest")  # fmt: skip
 @pytest.mark.slow
 def test_no_path_of_the_host_is_seen(make, generations, nix_store):
-    """The closure alone: a secret of another user's is not there, whatever the guest knows its name."""
+    """Only the closure is visible: another user's secret is not there, even if the guest knows its name."""
     secret = nix_store.build_small("secret", salt="s")
     machine = make(generations[0], settings=HOST_NETWORK).start()
     assert inside(machine, f"test -e {secret} || echo hidden") == "hidden"
@@ -196,13 +196,13 @@ def test_roll_back_while_it_runs(redd, make, generations):
     redd("nix", "rollback", machine)
     wait_for_page(nix.PAGES[0])
     assert machine.leader() == leader and nix.current(machine.name) == first
-    # What the generation in between had stays visible until the next boot: a service may still use it.
+    # The paths of the generation in between stay visible until the next boot: a service may still use them.
     assert inside(machine, f"test -e {second} && echo there") == "there"
 
 
 @pytest.mark.slow
 def test_paths_come_back_after_an_umount(redd, make, generations):
-    """Root inside can take the later view away: its own loss, which the next update makes good."""
+    """Root inside can unmount the later view, to its own loss; the next update repairs that."""
     machine = make(generations[0], settings=HOST_NETWORK).start()
     redd("nix", "update", machine, generations[1])
     inside(machine, f"umount -l /nix/store; test -e {generations[1]} && echo there; true")
@@ -244,12 +244,12 @@ def test_update_for_the_next_boot(redd, make, generations):
      "profile and booted system are roots; the root is taken before the path is checked")  # fmt: skip
 @pytest.mark.slow
 def test_what_runs_is_kept_until_the_next_boot(redd, make, generations, nix_store):
-    """Neither the current generation, nor what it booted with, but what it was switched to while it ran."""
+    """A system that is neither the current generation nor the booted one, but one it was switched to while it ran."""
     first, second = generations
     machine = make(first, settings=HOST_NETWORK).start()
     redd("nix", "update", machine, second)
     wait_for_page(nix.PAGES[1])
-    # The profile leaves it: the next boot is the first system again.
+    # The profile drops it: the next boot is the first system again.
     redd("nix", "update", "--boot", machine, first)
     redd("nix", "delete-generations", machine, "2")
     nix_store.collect_garbage()
@@ -268,13 +268,13 @@ def test_update_of_a_machine_that_is_down(redd, make, generations):
     machine = make(first)
     assert "boots at the next start" in redd("nix", "update", machine, second).err
     assert nix.current(machine.name) == second
-    # The same again makes no generation.
+    # The same system again makes no new generation.
     assert "generation 2" in redd("nix", "update", machine, second).err
     assert sorted(path.name for path in (nix.PROFILES / machine.name).iterdir()) == ["system", "system-1-link", "system-2-link"]
 
 
 def test_update_without_a_system(redd, make, generations, tmp_path):
-    """What was given first is looked at anew: here a `result` link."""
+    """It evaluates again what `create` was given, here a `result` link."""
     first, second = generations
     link = tmp_path / "result"
     link.symlink_to(first)
@@ -288,7 +288,7 @@ def test_update_without_a_system(redd, make, generations, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("code, says", [(4, "units failed"), (100, "redd restart"), (77, "exit code 77")])
 def test_exit_codes_are_passed_on(redd, make, generations, nix_store, code, says):
-    """Of a system whose switch-to-configuration is nothing but an exit."""
+    """The system's switch-to-configuration does nothing but exit."""
     script = nix_store.build_small(f"fails-{code}", init="#!@out@/bin/sh\nexit 0\n", salt=str(code))
     broken = _with_switch(nix_store, script, code)
     machine = make(generations[0], settings=HOST_NETWORK).start()
@@ -299,7 +299,7 @@ def test_exit_codes_are_passed_on(redd, make, generations, nix_store, code, says
 
 
 def _with_switch(nix_store, system, code):
-    """The same system, with a switch-to-configuration."""
+    """The same system with this switch-to-configuration."""
     expression = f"""derivation {{
       name = "nixos-system-switch-{code}"; system = builtins.currentSystem; builder = "/bin/bash"; PATH = "/usr/bin:/bin";
       args = [ "-euc" "cp -r ${{builtins.storePath {system}}} $out; chmod -R u+w $out; printf '#!%s/bin/sh\\nexit {code}\\n' $out >$out/bin/switch-to-configuration; chmod 555 $out/bin/switch-to-configuration; exit 0" ];
@@ -309,7 +309,7 @@ def _with_switch(nix_store, system, code):
 
 @pytest.mark.slow
 def test_update_killed_at_any_instant(redd, make, generations):
-    """Whenever it dies: the profile is valid, the machine runs, and the next one works."""
+    """Whenever it dies, the profile is valid, the machine runs, and the next update works."""
     first, second = generations
     machine = make(first, settings=HOST_NETWORK).start()
     begun = time.monotonic()
@@ -330,7 +330,7 @@ def test_update_killed_at_any_instant(redd, make, generations):
 
 
 def test_create_killed_at_any_instant(redd, machines, generations):
-    """What it leaves is nobody's, and the next one takes the name."""
+    """Its leftovers belong to no machine, and the next `create` takes the name."""
     machine = machines.claim(machines.fresh_name("nix"))
     begun = time.monotonic()
     redd("nix", "create", machine, generations[0])
@@ -361,7 +361,7 @@ def test_path_deleted_under_a_running_machine(redd, make, generations, nix_store
     machine.stop()
     redd.fails("start", machine, says=victim)
     assert any(victim in problem for problem in redd("image-status", machine, "--json=short").json()[0]["problems"])
-    # As `nix-store --verify --repair` does it, with the archive for a substituter.
+    # Like `nix-store --verify --repair`, with the archive as substituter.
     nix_store.run("nix-store", "--delete", "--ignore-liveness", second, victim, *_referrers(nix_store, victim))
     nix_store.generations()
     machine.start()
@@ -380,7 +380,7 @@ def test_root_missing(redd, make, generations):
 
 @pytest.fixture
 def database(nix_store):
-    """The path of Nix's database, which is as before afterwards."""
+    """The path of Nix's database, which is restored afterwards."""
     folder = Path("/nix/var/nix/db")
     sqlite3.connect(folder / "db.sqlite").execute("pragma wal_checkpoint(truncate)")
     aside = folder.parent / "db-aside"
@@ -391,7 +391,7 @@ def database(nix_store):
 
 
 def test_corrupt_database(redd, make, generations, database):
-    """It says so, and starts nothing by halves; what runs goes on."""
+    """redd reports it and doesn't start half a machine; running machines go on."""
     machine = make(generations[0], settings=HOST_NETWORK).start()
     for path in database.parent.glob("db.sqlite-*"):
         path.unlink()
@@ -443,7 +443,7 @@ def test_list_images(redd, make, generations):
 @pytest.mark.slow
 @pytest.mark.parametrize("init, says", [("#!@out@/bin/sh\nexit 3\n", "did not become ready"), (SLEEPS, "not become ready within")])
 def test_roll_back_on_failure(redd, make, generations, nix_store, init, says):
-    """A generation whose init dies, or never says that it is ready: back to the last that did, and that one boots."""
+    """If a generation's init dies or never gets ready, redd goes back to the last good generation and boots that."""
     machine = make(generations[0], settings=HOST_NETWORK + "[X-Redd]\nReadyTimeoutSec=30\n")
     settings = SETTINGS / f"{machine}.nspawn"
     settings.write_text(settings.read_text() + "RollbackOnFailure=yes\n")
@@ -471,7 +471,7 @@ def test_nothing_to_roll_back_to(redd, make, nix_store):
 @pytest.mark.slow
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_closure_of_600_paths(redd, nix_store, tmp_path, users):
-    """With files and links among them, seen from a command."""
+    """With files and links among the paths, as seen by a command inside."""
     system = nix_store.build_small("many", count=600)
     root = tmp_path / "tree"
     (root / "etc").mkdir(parents=True)
@@ -487,7 +487,7 @@ def test_closure_of_600_paths(redd, nix_store, tmp_path, users):
 
 @pytest.fixture
 def on_other_store(nix_store):
-    """on_other_store(system, type, options): the closure, copied, is on a file system of its own at /nix/store."""
+    """on_other_store(system, type, options) copies the closure to a separate file system, mounted at /nix/store."""
     mounted = []
 
     def mount(system, kind):
@@ -523,7 +523,7 @@ def test_store_on_tmpfs(redd, make, nix_store, generations, on_other_store):
 
 
 def test_store_that_cannot_be_mapped(redd, make, generations, on_other_store):
-    """overlayfs has no mapped mounts: a clear word, and without a user namespace nothing is needed."""
+    """overlayfs has no mapped mounts: the start fails with a clear message; without a user namespace it works."""
     machine = make(generations[0], settings=HOST_NETWORK)
     on_other_store(generations[0], "overlay")
     redd.fails("start", machine, says="the file system of /nix/store can't map users")
@@ -535,7 +535,7 @@ def test_store_that_cannot_be_mapped(redd, make, generations, on_other_store):
 
 
 def test_roots_of_a_run_without_a_profile(redd, nix_store, tmp_path):
-    """Kept while it runs, gone afterwards; what a kill left goes with the next command."""
+    """The root exists while it runs and is removed afterwards; the next command removes what a kill left."""
     system = nix_store.build_small("rooted", init=SLEEPS)
     root = tmp_path / "rooted"
     (root / "etc").mkdir(parents=True)
@@ -558,8 +558,8 @@ def test_roots_of_a_run_without_a_profile(redd, nix_store, tmp_path):
 @row("NX04", "root inside builds as root outside", "only `Store=daemon` without a user namespace; it must be asked for, and each start warns")
 @pytest.mark.slow
 def test_build_through_the_daemon(redd, make, generations, nix_store):
-    """Store=daemon: a database, a socket, and a profile of its own; an untrusted user of the host's daemon."""
-    # The daemon's own files would be left behind otherwise.
+    """Store=daemon: the database, a socket, and a profile of its own; the host's daemon treats it as an untrusted user."""
+    # Otherwise the daemon's files would be left behind.
     daemon = subprocess.Popen(["nix-daemon"], env={**os.environ, "NIX_REMOTE": ""}, stderr=subprocess.DEVNULL)
     try:
         wait_until(Path("/nix/var/nix/daemon-socket/socket").is_socket, "the daemon listens")
@@ -583,7 +583,7 @@ def test_build_through_the_daemon(redd, make, generations, nix_store):
 @pytest.mark.slow
 @pytest.mark.parametrize("mode, is_warned", [("daemon", True), ("closure", False)])
 def test_root_that_the_daemon_trusts_is_warned_of(redd, make, generations, mode, is_warned):
-    """Without a user namespace root inside is the daemon's root; asked for or not, no start is silent about it."""
+    """Without a user namespace root inside is root for the daemon; each start warns, even if it was asked for."""
     machine = make(generations[0], mode, f"[Exec]\nPrivateUsers=no\nCapability=all\n{HOST_NETWORK}")
     assert ("as good as root of the host" in redd("start", machine).err) == is_warned
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-src/nix beside a real Nix: what a SYSTEM is, closures, generations, roots and the garbage collector, packing and
-copying. No machine runs here, but for the round trip of a packed system. nix_tool (tests/unit/nix/tool.c) calls what
+src/nix together with a real Nix: what a SYSTEM is, closures, generations, roots and the garbage collector, packing and
+copying. Only the round trip of a packed system runs a machine. nix_tool (tests/unit/nix/tool.c) calls what
 `redd nix create` and `update` call.
 """
 
@@ -47,7 +47,7 @@ class Host(nixhost.NixHost):
         return self.folder / PROFILES / name
 
     def current(self, name):
-        """(number, store path) of the profile by its links alone."""
+        """(number, store path) of the profile, read from its links only."""
         link = os.readlink(self.profile(name) / "system")
         return int(link.split("-")[1]), os.readlink(self.profile(name) / link)
 
@@ -74,14 +74,14 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def host(built):
-    """The built systems, pinned; no profiles."""
+    """A host with the built systems, which are pinned, and without profiles."""
     yield built
     built.forget_all()
 
 
 @contextlib.contextmanager
 def unpinned(host, *names):
-    """Only what redd pins is pinned; systems that were collected are built anew afterwards."""
+    """A host where only redd pins paths; collected systems are built again afterwards."""
     keep = host.nix / "var/nix/gcroots/test"
     for name in names:
         (keep / name).unlink()
@@ -93,14 +93,14 @@ def unpinned(host, *names):
 
 @contextlib.contextmanager
 def locked(path):
-    """As Nix locks a file."""
+    """Locks a file as Nix does."""
     with open(path, "a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def said_soon(process, text):
-    """The line of stderr that has the text; the process runs on."""
+    """Waits for the line of stderr with this text; the process goes on."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         line = process.stderr.readline()
@@ -232,7 +232,7 @@ def changed_db(host, change):
 
 
 def test_a_damaged_database_is_told_and_nix_store_asked(host, tmp_path):
-    """Nix can't read it either here: a wrapper stands for one that can."""
+    """Here Nix can't read it either, so a wrapper plays one that can."""
     one = host.systems["one"]
     expected = host.requisites(one)
     wrapper = host.folder / "wrapper"
@@ -264,7 +264,7 @@ def test_a_read_only_store_is_read(host):
     assert [f"/nix/store/{name}" for name in done.out.split()] == host.requisites(host.systems["one"])
 
 
-# In the middle of a transaction, its log beside the file.
+# In the middle of a transaction, with its log beside the file.
 WRITER = """
 import sqlite3, sys
 db = sqlite3.connect('/nix/var/nix/db/db.sqlite', isolation_level=None)
@@ -314,7 +314,7 @@ def test_nix_env_and_redd_change_the_same_profile(host):
     assert host.current("m") == (2, two)
     host("nix-env", "-p", profile, "--rollback")
     assert host.current("m") == (1, one)
-    # The last one's path again is the last one, as nix-env does it.
+    # Setting the path of the last generation again makes no new one, as with nix-env.
     assert host.tool("set", "m", three).out == "3\n"
     host("nix-env", "-p", profile, "--delete-generations", "2")
     assert host.numbers("m") == [1, 3]
@@ -362,7 +362,7 @@ def test_a_path_that_is_not_valid_makes_no_generation(host):
     gone = "/nix/store/" + "0" * 32 + "-gone"
     assert "is not in the store" in host.tool("set", "m", gone, code=1).err
     assert list(host.profile("m").iterdir()) == []
-    # Known to the folder but not to the database: not finished, or a leftover.
+    # In the folder but not in the database: unfinished, or a leftover.
     (host.nix / "store" / Path(gone).name).mkdir()
     try:
         host.tool("set", "m", gone, code=1)
@@ -413,7 +413,7 @@ def test_gc_keeps_what_a_machine_needs_and_frees_the_rest(host):
         host.collect()
         assert all(host.has(path) for path in needs[one] + needs[two])
         assert not host.has(three)
-        # The profile forgets it, but the machine runs it.
+        # The profile no longer has it, but the machine runs it.
         os.unlink(host.profile("m") / "system-1-link")
         host.collect()
         assert all(host.has(path) for path in needs[one])
@@ -454,12 +454,12 @@ def test_the_lock_of_nix_env_is_waited_for(host):
         said_soon(process, "somebody else changes the profile")
     assert process.wait(60) == 0
     process.communicate()
-    # Locks are taken away, as Nix does it.
+    # Lock files are removed, as Nix does.
     assert not (host.profile("m") / "system.lock").exists()
 
 
 def system_calls(host, *argv):
-    """{name: how often} of a run that ends well."""
+    """{name: number of calls} of a successful run."""
     trace = host.folder / "trace"
     host("strace", "-qq", "-o", trace, *argv)
     counts = {}
@@ -482,7 +482,7 @@ def test_killed_at_any_system_call_the_profile_is_the_old_or_the_new(host, verb)
         if verb == "rollback":
             host.tool("set", "m", two)
 
-    # What the loader does changes nothing.
+    # Skip the dynamic loader's calls: they change nothing.
     boring = {"mmap", "munmap", "mprotect", "brk", "read", "pread64", "fstat", "close", "access", "getpid", "arch_prctl", "newfstatat", "fcntl", "lseek", "getdents64"}
     arrange()
     counts = {name: count for name, count in system_calls(host, *argv).items() if name not in boring}
@@ -500,7 +500,7 @@ def test_killed_at_any_system_call_the_profile_is_the_old_or_the_new(host, verb)
             for path in host.profile("m").glob("system-*-link"):
                 assert os.readlink(path) in (one, two)
             assert "(current)" in host("nix-env", "-p", "/" + PROFILES + "/m/system", "--list-generations").out
-            # What was left is no obstacle, and goes.
+            # Leftovers are no obstacle, and are removed.
             host(*argv)
             assert host.current("m")[1] == (two if verb == "set" else one)
             assert {path.name for path in host.profile("m").iterdir()} <= {"system", "system-1-link", "system-2-link", "system-3-link"}
@@ -511,7 +511,7 @@ def test_killed_at_any_system_call_the_profile_is_the_old_or_the_new(host, verb)
 
 
 def make_tarball_as_nixpkgs(host, system, target):
-    """make-system-tarball.sh by hand, with GNU tar."""
+    """Does what make-system-tarball.sh does, with GNU tar."""
     tree = host.folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     for name in ("nix/store", "nix/var/nix/profiles", "sbin", "etc", "srv/www"):
@@ -534,7 +534,7 @@ def make_tarball_as_nixpkgs(host, system, target):
 
 
 def odd_derivation(host):
-    """Names and links around the sizes that tar's header has room for."""
+    """Names and links about as long as tar's header can hold."""
     script = "mkdir -p $out/a; for n in 1 20 60 61 62 63 64 65 90 100 101 200 255; do w=$(printf %0${n}d 0); echo $n >$out/a/$w; ln -s $w $out/a/l$n; done; " \
         "mkdir $out/$(printf %0100d 1) $out/B $out/b-b $out/b; echo x >$out/b/x; echo x >$out/b.x; : >$out/empty; head -c 512 /dev/zero >$out/block; ln $out/block $out/hard"
     expression = f"""{{ odd = derivation {{ name = "nixos-system-odd-1"; system = "x86_64-linux"; builder = "/bin/sh"; PATH = "/usr/bin:/bin";
@@ -553,7 +553,7 @@ def test_the_archive_is_gnu_tars_byte_for_byte(host, which):
     tree = make_tarball_as_nixpkgs(host, system, reference)
     pack(host, system, packed, "--add", f"{tree}/srv:/srv")
     if which == "odd":
-        # Hard links depend on whether somebody has optimised the store: ours are files.
+        # Hard links depend on whether the store was optimised; redd stores plain files.
         subprocess.run(["sh", "-c", "rm nix/store/*odd-1/hard && cp -a nix/store/*odd-1/block nix/store/*odd-1/hard"], cwd=tree, check=False)
         subprocess.run(["chmod", "-R", "u+w", tree / "nix/store"], check=True)
         odd = tree / system[1:]
@@ -588,7 +588,7 @@ def test_the_registration_is_taken_by_nix(host, tmp_path):
         other("nix-store", "--load-db", stdin=(tmp_path / "nix-path-registration").read_text())
         assert other.requisites(two) == host.requisites(two)
         other("nix-store", "--verify", "--check-contents")
-        # A store whose database can't be read is packed by nix-store's words, to the same bytes.
+        # If the database can't be read, the data comes from nix-store, and the bytes are the same.
         assert pack(other, two, tmp_path / "again.tar") and (tmp_path / "again.tar").read_bytes() == (host.folder / "p.tar").read_bytes()
         with changed_db(other, lambda db: (db / "schema").write_text("99")):
             fake = tmp_path / "bin"
@@ -649,7 +649,7 @@ def test_what_can_not_be_packed_is_said_and_leaves_nothing(host, options, code, 
 
 
 def test_an_interrupted_packing_keeps_the_old_file(host):
-    """Of a big system, slowly."""
+    """Packs a big system, slowly."""
     big = host.folder / "big"
     big.write_bytes(os.urandom(64 << 20))
     target = host.folder / "kept.tar.xz"
@@ -659,7 +659,7 @@ def test_an_interrupted_packing_keeps_the_old_file(host):
         process = host.start(command.program(), "nix", "pack", host.systems["one"], "-o", target, "--add", f"{big}:/big", "--compress=xz:9")
         time.sleep(0.7)
         assert process.poll() is None
-        # No collection may begin meanwhile.
+        # No garbage collection may begin meanwhile.
         with open(host.nix / "var/nix/gc.lock", encoding="utf-8") as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         process.send_signal(number)
@@ -688,7 +688,7 @@ def test_progress_as_json(host):
 
 @pytest.mark.slow
 def test_a_packed_system_is_imported_and_boots(host, machines, redd):
-    """The guest of NixOS's shape: unpacked into a store, registered, packed anew by redd."""
+    """The NixOS-like guest: unpacked into a store, registered, and packed again by redd."""
     source = tarball("nixos")
     subprocess.run(["tar", "-xf", source, "-C", host.folder, "nix/store", "nix-path-registration"], check=True)
     host("nix-store", "--load-db", stdin=(host.folder / "nix-path-registration").read_text())
@@ -727,7 +727,7 @@ esac
 
 @pytest.fixture
 def there(host, tmp_path):
-    """Another host, reached by a fake ssh. Its redd only writes down what it was asked."""
+    """Another host, reached by a fake ssh. Its redd only records its command lines."""
     other = Host(tmp_path)
     (tmp_path / "bin").mkdir()
     ssh, redd = host.folder / "ssh-bin/ssh", tmp_path / "bin/redd"
@@ -777,7 +777,7 @@ def test_copying_fails_with_words(host, there):
     assert "no room" in failed.err
 
 
-# The verbs of two words
+# Verbs of two words
 
 
 def test_verbs_of_two_words(redd):
@@ -792,7 +792,7 @@ def test_verbs_of_two_words(redd):
 
 
 def completed(*words):
-    """What bash proposes for the last of the words."""
+    """bash's completions of the last word."""
     line = " ".join(f"'{word}'" for word in words)
     script = f". {TOOL.parents[2]}/dist/redd; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _redd; echo ${{COMPREPLY[*]}}"
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-A guest that outlives its supervisor: PID 1 clears its parent-death signal, and the supervisor is killed, by whomever. Until the next
-command the machine is as confined as before; that command ends it first of all.
+A guest that outlives its supervisor: PID 1 clears its parent-death signal, and the supervisor is killed. Until the next
+command the machine is as confined as before; that command first ends it.
 """
 
 import json
@@ -20,7 +20,7 @@ from helpers.security import row
 from helpers.waiting import wait_until
 
 UDP_PORT = 9999
-# PID 1 that is killed by nobody's death, and three children: of another session, stopped, in a frozen cgroup.
+# PID 1 without parent-death signal, and three children: in another session, stopped, and in a frozen cgroup.
 INIT = r"""
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -61,7 +61,7 @@ def is_gone(pid):
 
 
 def pids_inside(leader):
-    """All processes of the machine's pid namespace."""
+    """All processes in the machine's pid namespace."""
     namespace, found = os.readlink(f"/proc/{leader}/ns/pid"), set()
     for entry in os.listdir("/proc"):
         try:
@@ -92,7 +92,7 @@ class Orphan:
         return all(is_gone(pid) for pid in self.pids)
 
     def addresses(self):
-        """Hardware and IPv4 address of host0, then of the host's end."""
+        """The hardware and IPv4 addresses of host0, then of the host's end."""
         found = []
         for enter, name in ((["nsenter", f"--net=/proc/{self.leader}/ns/net"], "host0"), ([], self.link)):
             done = subprocess.run([*enter, "ip", "-json", "addr", "show", "dev", name], capture_output=True, text=True, check=True)
@@ -101,7 +101,7 @@ class Orphan:
         return found
 
     def reaches_loopback(self):
-        """Whether frames of the guest's making come to a socket of the host's on 127.0.0.1."""
+        """Whether forged frames of the guest reach a socket of the host on 127.0.0.1."""
         assert Path(f"/proc/sys/net/ipv4/conf/{self.link}/route_localnet").read_text() == "1\n", "else the kernel itself drops them"
         mac, address, host_mac, gate = self.addresses()
         packets = [(gate, b"good"), ("127.0.0.1", b"bad"), ("127.1.2.3", b"bad"), (gate, b"last")]
@@ -121,7 +121,7 @@ class Orphan:
 
 @pytest.fixture
 def images(machines, tmp_path):
-    """images() is a machine that has such an init, not started."""
+    """images() makes a machine with such an init, without starting it."""
     init = trees.compile_static(INIT, tmp_path / "init")
 
     def make():
@@ -171,7 +171,7 @@ def test_whatever_the_next_command_is(images, verb):
 @row("X14")
 @pytest.mark.parametrize("how", ["another", "itself"])
 def test_a_start_ends_an_orphan_first(images, how):
-    """Its users, its image and its addresses are somebody else's from then on."""
+    """The new machine gets the orphan's users, image or addresses."""
     orphan = Orphan(images())
     orphan.lose_supervisor()
     again = Orphan(orphan.machine if how == "itself" else images())
@@ -183,7 +183,7 @@ def test_a_start_ends_an_orphan_first(images, how):
 
 @row("X14")
 def test_an_orphan_that_is_in_no_cgroup_is_ended(images):
-    """As on a host whose kernel has none that redd can use."""
+    """As on a host whose kernel has no cgroups that redd can use."""
     orphan = Orphan(images())
     for pid in orphan.pids:
         for top in cgroups.hierarchies():
@@ -195,7 +195,7 @@ def test_an_orphan_that_is_in_no_cgroup_is_ended(images):
 
 # --- when memory runs out
 
-# Memory that belongs to no process. Its child is smaller than the supervisor, and PID 1 the smallest; that gives all back when the child has been killed.
+# Uses memory that belongs to no process. Its child is smaller than the supervisor, PID 1 even smaller. Frees all when the child was killed.
 HOG = r"""
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -228,7 +228,7 @@ int main(int argc, char *argv[])
 
 @pytest.fixture
 def little_memory():
-    """A memory cgroup (v1) of 96 MB: the path of its cgroup.procs."""
+    """The path of cgroup.procs of a memory cgroup (v1) of 96 MB."""
     top = Path("/sys/fs/cgroup/memory")
     if not (top / "memory.limit_in_bytes").exists():
         pytest.skip("no memory controller of cgroup v1")
@@ -249,7 +249,7 @@ def run_hog(redd, root, procs, *words):
 
 
 def end_of(leader):
-    """Whether memory has run out: of the two processes of the machine, or the supervisor, one is gone."""
+    """Whether memory has run out: one of the machine's two processes or the supervisor is gone."""
     return lambda: is_gone(leader) or len(pids_inside(leader)) < 2
 
 
@@ -268,7 +268,7 @@ def test_a_machine_is_ended_before_its_supervisor(redd, tmp_path, little_memory)
 
 @row("K17")
 def test_a_machine_that_asks_for_its_supervisor_s_score(redd, tmp_path, little_memory):
-    """Without CAP_SYS_RESOURCE it gets it, and the supervisor may be ended: the machine is confined all the same."""
+    """Without CAP_SYS_RESOURCE it gets it, and the kernel may end the supervisor: the machine stays confined."""
     orphan = Orphan.__new__(Orphan)
     process = run_hog(redd, trees.make_busybox(tmp_path / "tree"), little_memory, "0")
     shown = redd("show", "hog").out

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Trees whose author wants out: mount points, files and links that lead to the host (rows P01 to P09)."""
+"""Trees made by an attacker: mount points, files and links that lead to the host (rows P01 to P09)."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def replace_by_link(path, target):
 
 
 def run_true(redd, tree, *options):
-    """Runs or is refused with a message; never anything in between."""
+    """The machine runs, or is refused with a message; nothing in between."""
     result = redd.run("run", "-q", "-D", tree, *options, "/bin/busybox", "true")
     assert result.code == 0 or result.err.strip(), f"it failed without a word\n{result}"
     return result
@@ -83,7 +83,7 @@ def test_missing_targets_are_not_made_outside(redd, tree, canary, tmp_path, opti
 
 
 def test_target_swapped_while_it_starts(redd, tree, canary):
-    """P02: a folder and a link to the canary trade places all the time."""
+    """P02: a folder and a link to the canary are exchanged all the time."""
     (tree / "swap").mkdir()
     os.symlink(canary, tree / "swap-link")
     before = trees.state(canary)
@@ -118,7 +118,7 @@ def test_working_directory_is_inside(redd, tree, chdir):
 @pytest.mark.parametrize("name", ["etc/os-release", "etc/passwd", "etc/group", "etc/machine-id", "etc/resolv.conf", "etc/localtime"])
 @pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
 def test_odd_files_of_the_tree(redd, tree, canary, name, kind):
-    """P09, P10: neither followed out of the tree, nor waited for."""
+    """P09, P10: redd doesn't follow them out of the tree, and doesn't block on them."""
     before = trees.state(canary)
     path = tree / name
     path.unlink(missing_ok=True)

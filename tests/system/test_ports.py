@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Forwarded ports: who has one, `redd port`, and bytes that come through, by the packet filter or by the proxy."""
+"""Forwarded ports: conflicts, `redd port`, and data through the packet filter and the proxy."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from helpers import trees
 from helpers.security import row
 from helpers.waiting import wait_until
 
-# A guest whose tcp:80 and udp:53 echo what they get. `{setup}` comes first.
+# A guest that echoes on tcp:80 and udp:53, after `{setup}`.
 INIT = """#!/bin/busybox sh
 export PATH=/bin
 busybox --install -s /bin 2>/dev/null
@@ -61,7 +61,7 @@ int main(void)
 	}
 }
 """
-# For a machine that nobody gives addresses to.
+# For a machine that gets no addresses.
 OWN_ADDRESS = "ip addr add 198.51.100.2/30 dev host0; ip link set host0 up"
 TIMEOUT_S = 20
 
@@ -73,7 +73,7 @@ def echoes(tmp_path_factory):
 
 @pytest.fixture
 def boot(redd, machines, echoes):
-    """boot("Port=8080:80", setup="…") is a running machine; start=False: only its image and settings."""
+    """boot("Port=8080:80", setup="…") starts a machine; with start=False it makes only image and settings."""
 
     def make(*settings, setup="", own="", start=True):
         machine = machines.claim(machines.fresh_name("p"))
@@ -97,14 +97,14 @@ def host_end(machine):
 
 
 def known_addresses(machine):
-    """What its supervisor thinks: not what the guest says to others."""
+    """The addresses that the supervisor knows."""
     state = Path(f"/run/redd/machines/{machine}/state").read_text()
     return "".join(re.findall(r"^ADDRESSES=(.*)$", state, re.M)).split()
 
 
 @pytest.fixture
 def watched(boot):
-    """A machine whose addresses are its own business, and the host's end given by hand: ports follow what is seen inside."""
+    """A machine that sets its own addresses; the test sets the host's end. Ports follow the addresses inside."""
 
     def make(*settings, setup=""):
         machine = boot(*settings, setup=f"{setup}\n{OWN_ADDRESS}", own="[X-Network]\nConfigure=no\n")
@@ -118,7 +118,7 @@ def watched(boot):
 
 @pytest.fixture
 def other_network():
-    """Another network of the host's: 192.0.2.0/24, the host is .1 in it."""
+    """Another network of the host: 192.0.2.0/24, with the host as .1."""
     subprocess.run(["ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1"], check=True)
     subprocess.run(["ip", "addr", "add", "192.0.2.1/24", "dev", "other0"], check=True)
     for link in ("other0", "other1"):
@@ -128,7 +128,7 @@ def other_network():
 
 
 def listeners(kind="-ltn"):
-    """{port: process} of the host."""
+    """{port: process} for the host's listening sockets."""
     text = subprocess.run(["ss", "-H", kind + "p"], capture_output=True, text=True, check=True).stdout
     return {int(m[1]): m[2] for m in re.finditer(r":(\d+) +\S+:\*\s*(?:users:\(\(\"([^\"]*)\")?", text)}
 
@@ -151,7 +151,7 @@ def echo_udp(address, port, text=b"hello"):
 
 
 def comes_through(call, *args):
-    """The machine's program may not listen yet: then the connection is reset."""
+    """Retries, since the connection is reset while the machine's program doesn't listen yet."""
 
     def attempt():
         try:
@@ -162,7 +162,7 @@ def comes_through(call, *args):
     return wait_until(attempt, f"an answer from {args}") == (args[2] if len(args) > 2 else b"hello")
 
 
-# --- who has a port
+# --- conflicts
 
 
 def test_port_is_taken_by_a_process(redd, boot):
@@ -184,7 +184,7 @@ def test_port_is_taken_by_a_machine(redd, boot):
 
 @row("N15")
 def test_large_range_is_taken_by_a_machine(redd, boot):
-    """Nobody listens on its ports, so that no bind fails."""
+    """Such a range isn't bound, so that no bind() fails."""
     first, second = boot("Port=20000-20999"), boot("Port=20500-21499:20000-20999", start=False)
     redd.fails("start", second, says=f"20500/tcp is taken by machine {first}")
     third = boot("Port=30005:80", "Port=sctp:9999:9999")
@@ -196,7 +196,7 @@ def test_large_range_is_taken_by_a_machine(redd, boot):
 @row("N15", "two machines want one port, one address",
      "the port is bound, or, where it can't be, looked for in others' states; leases are taken under one lock, and by name")  # fmt: skip
 def test_two_at_the_same_instant(redd, boot):
-    """Exactly one gets it."""
+    """Exactly one gets the port."""
     pair = [boot("Port=tcp:8080-8085:80", start=False) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda machine: redd.run("start", machine), pair))
@@ -272,7 +272,7 @@ def test_no_ports_of_its_own(redd, boot):
     redd.fails("port", machine, "add", "8080:80", says="is in the host's network")
 
 
-# --- what comes through
+# --- data through ports
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -286,7 +286,7 @@ def test_reaches_a_machine_with_own_addresses(watched, address):
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("zone", [[], ["Zone=lab"]], ids=["link", "zone"])
 def test_reaches_a_machine(boot, zone, address):
-    """With the addresses that the machine is given."""
+    """With the addresses that redd gives to the machine."""
     boot("Port=8080:80", "Port=udp:5353:53", *zone)
     assert comes_through(echo_tcp, address, 8080)
     assert comes_through(echo_udp, address, 5353)
@@ -305,7 +305,7 @@ def test_added_port_reaches(redd, watched):
      "the host's way there must be the machine's link, or for ports the interface below its macvlan; what is leased to another is nobody else's")  # fmt: skip
 @pytest.mark.parametrize("address", ["192.0.2.1", "192.0.2.9"])
 def test_guest_cannot_point_elsewhere(watched, other_network, address):
-    """An address that the guest gives itself, and the host has or reaches by another way, is no target."""
+    """If the guest takes an address that the host has, or reaches by another route, ports don't lead there."""
     machine = watched("Port=8080:80", setup=f"ip addr add {address}/32 dev host0")
     inside = machine.shell("ip addr show host0")
     assert address in inside and "198.51.100.2" in inside
@@ -315,7 +315,7 @@ def test_guest_cannot_point_elsewhere(watched, other_network, address):
 
 @row("N12")
 def test_guest_cannot_point_at_another_machine(boot, other_network):
-    """Nobody forwards that machine's ports; by a macvlan the host's way to an address says little about whose it is."""
+    """The other machine has no ports; with a macvlan, the host's route to an address doesn't tell who has it."""
     victim = boot()
     address = known_addresses(victim)[0]
     assert "." in address
@@ -328,7 +328,7 @@ def test_guest_cannot_point_at_another_machine(boot, other_network):
 
 @pytest.fixture
 def tunnel():
-    """A network of the host's that the LAN has no part in: 10.99.0.0/24."""
+    """A network of the host that the LAN doesn't belong to: 10.99.0.0/24."""
     subprocess.run("ip link add tunnel0 type veth peer name tunnel1 && ip addr add 10.99.0.1/24 dev tunnel0", shell=True, check=True)
     subprocess.run("ip link set tunnel0 up && ip link set tunnel1 up", shell=True, check=True)
     yield
@@ -337,7 +337,7 @@ def tunnel():
 
 @row("N12")
 def test_guest_cannot_point_into_another_network(boot, other_network, tunnel):
-    """A macvlan's ports lead to the network that it is in: the host is nobody's way into its others."""
+    """Ports of a macvlan lead only into its own network, not through the host into others."""
     setup = "ip addr add 10.99.0.9/32 dev mv-other0; ip addr add 192.0.2.7/24 dev mv-other0; ip link set mv-other0 up"
     machine = boot("MACVLAN=other0", "Port=8080:80", setup=setup)
     wait_until(lambda: "192.0.2.7" in known_addresses(machine), "its own address is seen")

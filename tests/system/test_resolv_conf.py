@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-/etc/resolv.conf of machines: each mode of --resolv-conf= on each thing that a tree can have there, and P09: what a
-hostile tree has there never leads a write out of it, and never keeps a machine from starting.
+/etc/resolv.conf of machines: each mode of --resolv-conf= with everything that a tree can have there. And P09: a hostile
+tree can neither lead a write out of it, nor keep a machine from starting.
 """
 
 import os
@@ -25,7 +25,7 @@ USERS = pytest.mark.parametrize("users", ["pick", "no", "identity"])
 
 @pytest.fixture(autouse=True)
 def host_file():
-    """The session's /etc is its own."""
+    """The host's file, in the session's own /etc."""
     path = Path("/etc/resolv.conf")
     path.unlink(missing_ok=True)
     path.write_text(HOST)
@@ -59,12 +59,12 @@ def seen(redd, tree, *options):
     return result.out if result.code == 0 else None
 
 
-# What is wanted where nothing is in the way
+# The usual cases
 
 
 @USERS
 def test_the_hosts_by_default(redd, tree, users):
-    """As nspawn does: with the host's network the host's servers, for whatever image."""
+    """Like nspawn: on the host's network, any image gets the host's servers."""
     assert seen(redd, tree, f"--private-users={users}") == HOST
     file = tree / "etc/resolv.conf"
     assert file.read_text() == HOST
@@ -109,13 +109,13 @@ def test_a_link_into_run_gets_its_file(redd, tree):
     (tree / "etc/resolv.conf").symlink_to(IN_RUN)
     assert seen(redd, tree) == HOST
     assert (tree / "etc/resolv.conf").is_symlink()
-    # its resolver replaces it
+    # the guest's resolver replaces it
     command = "rm /run/systemd/resolve/stub-resolv.conf && echo own >/run/systemd/resolve/stub-resolv.conf && cat /etc/resolv.conf"
     assert run(redd, tree, command=command).out == "own\n"
 
 
 def test_peoples_own_mounts_win(redd, tree, tmp_path):
-    """Nothing is ever written to what a person mounts there."""
+    """redd never writes to what the user mounts there."""
     (tmp_path / "mine").write_text("mine\n")
     assert seen(redd, tree, f"--bind={tmp_path}/mine:/etc/resolv.conf") == "mine\n"
     assert (tmp_path / "mine").read_text() == "mine\n"
@@ -127,7 +127,7 @@ def test_peoples_own_mounts_win(redd, tree, tmp_path):
 
 @pytest.mark.parametrize("where", ["etc", "etc/resolv.conf"])
 def test_the_hosts_mounts_in_a_tree_are_left_alone(redd, tree, tmp_path, where):
-    """A tree made for chroot(1) has the host's /etc or resolv.conf in it: what a machine needs must not be written there."""
+    """A tree for chroot(1) may have the host's /etc or resolv.conf mounted: redd must not write to these."""
     for path in (tmp_path / "host/etc", tree / "etc"):
         path.mkdir(parents=True, exist_ok=True)
         (path / "resolv.conf").write_text("the host's\n")
@@ -154,7 +154,7 @@ def test_servers_that_were_given(redd, tree):
         settings.unlink()
 
 
-# Modes that were asked for
+# Explicit modes
 
 
 @pytest.mark.parametrize("how", ["copy", "replace", "bind"])
@@ -260,7 +260,7 @@ MODES = ["auto", "copy-host", "replace-host", "bind-host", "delete"]
 @pytest.mark.parametrize("users", ["pick", "no"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_p09_hostile_trees(redd, tree, host_file, name, users):
-    """Whatever lies there: the machine starts, and the host's files are as they were."""
+    """Whatever is there, the machine starts, and the host's files are unchanged."""
     for entry in (tree / "etc").iterdir():
         entry.unlink()
     HOSTILE[name](tree / "etc/resolv.conf")
@@ -294,7 +294,7 @@ def test_p09_immutable(redd, tree):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["debian-trixie", "nixos"])
 def test_guests_boot_with_a_file_of_ours(redd, guest, name):
-    """With a link into /run (where Debian's resolved makes its own file), or with a system that makes /etc itself."""
+    """With a link into /run (where Debian's resolved makes its own file), and with a system that makes /etc itself."""
     machine = guest(name)
     settings = Path("/etc/systemd/nspawn") / f"{machine}.nspawn"
     settings.write_text("[X-Network]\nDNS=192.0.2.7\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What each option of `run` does to the payload: asked of the payload itself, with a user namespace and without."""
+"""What each option of `run` does, as seen by the payload, with and without a user namespace."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from helpers.waiting import wait_until
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
 CAP_NET_ADMIN, CAP_NET_RAW, CAP_CHOWN, CAP_SYS_TIME = 12, 13, 0, 25
 
-# Says READY=1 a moment after it has begun; as PID 1 it ends by one signal only, the one whose number is in /signal.
+# Sends READY=1 a moment after its start; as PID 1 it ends only by the signal whose number is in /signal.
 NOTIFIER = r"""
 #include <signal.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ def tree(tmp_path):
 
 @pytest.fixture
 def run(redd, tree):
-    """run(OPTION..., sh="script") gives the Result; in the tree of the test."""
+    """run(OPTION..., sh="script") runs it in the tree of the test; returns the Result."""
 
     def call(*options, sh=None, command=(), users=None, **kwargs):
         mode = [f"--private-users={users}"] if users else []
@@ -134,7 +134,7 @@ def test_stub_init_reaps(run):
 
 @pytest.fixture
 def no_log():
-    """The log of a boot is kept: by itself for ever, here until the test ends."""
+    """redd keeps the log of a boot; this removes it when the test ends."""
     yield
     for path in Path("/var/log/redd").glob("tree.log*"):
         path.unlink()
@@ -149,7 +149,7 @@ def test_boot_finds_an_init_and_passes_arguments(run, tree, no_log):
     assert run("--boot", "--console=pipe").code == 5
 
 
-# --- which tree
+# --- selecting the tree
 
 
 def test_directory_and_machine(redd, run, tree):
@@ -297,7 +297,7 @@ def test_dropped_capabilities_do_not_come_back(run):
 
 @pytest.mark.parametrize("shell, name, value", [("-n", "NOFILE", 12), ("-c", "CORE", 0), ("-u", "NPROC", 500), ("-f", "FSIZE", 0)])
 def test_rlimit(run, shell, name, value):
-    """Low numbers too: what redd itself needs open is no reason for the payload not to have its limit."""
+    """Low numbers too: the payload gets its limit although redd itself needs more descriptors."""
     result = run(f"--rlimit={name}={value}", sh=f"ulimit -S {shell}; ulimit -H {shell}", users="no")
     assert [int(word) for word in result.out.split()] == [value, value], result
 
@@ -485,7 +485,7 @@ def test_console_passive_and_read_only(run):
 
 
 def test_closed_terminal_ends_the_payload(redd, tree):
-    """As a shell's own commands are: what was begun on a terminal goes with it."""
+    """Like commands of a shell: what was started on a terminal ends with it."""
     child = redd.spawn("run", "-q", "-M", "runhup", "-D", tree, "/bin/sh", "-c", "echo on; sleep 1000")
     child.expect("on")
     child.close()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What a machine's name decides is the same under redd and under systemd-nspawn: its range of users, the names of its
-interfaces and their addresses. Files, leases and networkd's matches made under one then fit under the other.
+What follows from a machine's name is the same under redd and systemd-nspawn: its range of users, the names of its
+interfaces and their addresses. So files, leases and networkd's matches made under one fit the other.
 """
 
 import itertools
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not peers.PATH, reason="systemd-nspawn is not in
 NSPAWN = [peers.PATH, "--quiet", "--register=no", "--keep-unit", "--link-journal=no", "--pipe"]
 REDD = ["run", "-q", "-P"]
 SHORT, LONG, LONGER = "web", "debian-bookworm", "a-name-of-a-machine.example.org"
-# The first that the kernel has room for in an interface's name (15 with "ve-"), and the first that it has not.
+# The longest name that fits into an interface's name of 15 characters ("ve-" included), and one that is too long.
 FITS, FITS_NOT = "twelve-chars", "thirteen-char"
 
 
@@ -38,7 +38,7 @@ def test_range_of_users(redd, tree, name):
     def shift(argv):
         return inside(argv, tree, name, "-U", "--private-network", script="cat /proc/self/uid_map").split()
 
-    # nspawn may chown where it can't map; then both would take the range from the owner.
+    # Where nspawn can't map it may chown; then both would take the range from the tree's owner.
     assert tree.stat().st_uid == 0
     theirs = shift([*NSPAWN, "--private-users-ownership=map"])
     assert tree.stat().st_uid == 0
@@ -47,10 +47,10 @@ def test_range_of_users(redd, tree, name):
 
 @pytest.fixture
 def host():
-    """What the kinds of networks below need of the host."""
+    """Sets up what the kinds of networks below need on the host."""
     Path("/etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
     subprocess.run("ip link add lan0 type veth peer name lan0-p && ip link add br0 type bridge", shell=True, check=True)
-    # systemd-nspawn waits for no udev, but asks for what it would have written.
+    # systemd-nspawn waits until udev has initialised these links. There is no udev, so write its database.
     udev = Path("/run/udev/data")
     udev.mkdir(parents=True, exist_ok=True)
     files = [udev / f"n{Path(f'/sys/class/net/{link}/ifindex').read_text().strip()}" for link in ("lan0", "lan0-p")]
@@ -83,7 +83,7 @@ def test_interfaces(redd, tree, host, name, options):
 
 
 def links_of(argv, tree, name, options):
-    """Name, other names, address and bridge on the host, name and address inside, while the machine runs."""
+    """Name, alternative names, address and bridge on the host, and name and address inside, while the machine runs."""
     script = "cd /sys/class/net; for link in *; do echo $link $(cat $link/address); done; echo end; read line"
     before = host_links()
     argv = [*argv, "-D", tree, "-M", name, *options, "/bin/sh", "-c", script]
@@ -98,7 +98,7 @@ def links_of(argv, tree, name, options):
 
 
 def host_links():
-    """A bridge that nspawn makes has no address of its own."""
+    """Links of the host. (A bridge that nspawn makes has no address of its own.)"""
     done = subprocess.run(["ip", "-json", "link"], capture_output=True, text=True, check=True)
     return {
         link["ifname"]: (link["ifname"].startswith("vz-") or link["address"], link.get("altnames", []), link.get("master"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The tests' own floor: the session is apart from the machine, and the leftover checker sees what it should."""
+"""Tests of the test environment: the session is separate from the machine, and the leftover checker finds leftovers."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Options and .nspawn files as a person meets them: `redd run --explain`, which starts nothing."""
+"""Options and .nspawn files as a user sees them: by `redd run --explain`, which starts nothing."""
 
 import os
 
@@ -13,7 +13,7 @@ RUN_SYSTEMD = "/run/systemd/nspawn"
 
 @pytest.fixture
 def tree(tmp_path):
-    """A tree with nothing but what a plan needs: it is never run."""
+    """A tree with only what a plan needs: it is never run."""
     root = tmp_path / "plain"
     for name in ("bin", "dev", "etc", "proc", "run", "sys", "tmp", "usr", "var"):
         (root / name).mkdir(parents=True)
@@ -33,7 +33,7 @@ def explain(redd, tree):
 
 @pytest.fixture
 def settings():
-    """settings(folder, text) writes plain.nspawn there; taken away at the end."""
+    """settings(folder, text) writes plain.nspawn there; it is removed at the end."""
     written = []
 
     def write(folder, text):
@@ -116,7 +116,7 @@ def test_nothing_in_a_file_is_dropped_silently(explain, settings):
 
 @row("S01", "keys in an untrusted file", "a column of the settings table; a row that says nothing is trusted-only")
 def test_untrusted_file_gives_nothing_of_the_host_away(explain, settings, tree):
-    """S01, as a person meets it; the unit tests do it for every key."""
+    """S01 as a user sees it; the unit tests cover every key."""
     path = settings(
         tree.parent, "[Exec]\nHostname=harmless\nPrivateUsers=no\nCapability=all\n[Files]\nBind=/etc:/stolen\n[Network]\nPrivate=no\n"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Hosts whose mounts are shared, as systemd makes them: what a machine mounts must not show up in the host's own tree."""
+"""Hosts with shared mounts, as under systemd: a machine's mounts must not appear in the host's tree."""
 
 import shlex
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 from helpers import trees
 from helpers.security import row
 
-# Mounts of the namespace before, while a machine runs, and behind it; the session's own are private.
+# The mounts before, during and after a machine, in a namespace where they are shared; the session's are private.
 SCRIPT = """
 mount --make-rshared / || exit 99
 cut -d' ' -f5 /proc/self/mountinfo >before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Sockets that no network namespace of the machine's contains: AF_VSOCK, and abstract unix sockets of a network that it shares."""
+"""Sockets that the machine's network namespace doesn't contain: AF_VSOCK, and abstract unix sockets of a shared network."""
 
 import contextlib
 import ctypes
@@ -57,7 +57,7 @@ def needs_scopes():
 
 @contextlib.contextmanager
 def service(name):
-    """What listens on the host, where it is heard by who shares its network."""
+    """A listener on the host, which processes that share its network can reach."""
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
         datagrams.bind(f"\0{name}")
         listener.bind(f"\0{name}")
@@ -96,7 +96,7 @@ def test_abstract_sockets_of_those_who_enter(redd, tree, host, users):
 
 @BOTH
 def test_what_a_machine_can_still_do(redd, tree, users):
-    """Its own abstract sockets, and all that landlock forbids to who handles files: mounts, links, the pivot of a container inside."""
+    """Use its own abstract sockets, and do what Landlock would forbid if it handled files: mount, link, pivot_root."""
     script = """/bin/sockets own || exit 1
     mkdir -p /tmp/m /tmp/a /tmp/b && echo x > /tmp/a/file && busybox ln /tmp/a/file /tmp/b/file && busybox mv /tmp/a/file /tmp/b/moved || exit 2
     mount -t tmpfs t /tmp/m 2>/dev/null || [ $1 = no ] || exit 3
@@ -108,7 +108,7 @@ def test_what_a_machine_can_still_do(redd, tree, users):
 
 
 def test_two_domains_of_a_machine(redd, tree):
-    """What the manual says: a command of `exec` and the machine's own processes don't meet there, and by a file they do."""
+    """As the manual says: a command of `exec` reaches the machine's processes by a socket file, not by an abstract name."""
     needs_scopes()
     name = f"{session.tag}-inner"
     with running(redd, tree, "/bin/sockets", "listen", name, network=()) as victim:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Nobody can stall a supervisor: readers who stop reading, guests who don't take their input, clients who say nothing."""
+"""Nobody can stall a supervisor: readers that stop reading, guests that don't take their input, silent clients."""
 
 import fcntl
 import os
@@ -22,12 +22,12 @@ from helpers.security import row
 from helpers.waiting import wait_until
 
 ANSWER_S = 20
-# 50 kB, each line with its number: what is missing can be told.
+# 50 kB of numbered lines, so that missing ones are noticed.
 PASTE = "".join(f"line {number:05} of the paste\n" for number in range(2000)).encode()
 FLOOD = "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; echo zzz >&2; done"
 NEEDS_STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 
-# Reads standard input until it has had so many bytes, slowly at first, and says what came: its length and its checksum.
+# Reads that many bytes of standard input, slowly at first, and prints their length and checksum.
 READER = r"""
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ def checksum(data):
 
 
 class Stalled:
-    """`redd run` whose output is a pipe that nobody reads until drain() does."""
+    """`redd run` whose output is a pipe, unread until drain()."""
 
     def __init__(self, redd, machine, *argv, console, terminal=False):
         self.read_fd, write_fd = pty.openpty() if terminal else os.pipe()
@@ -89,12 +89,12 @@ class Stalled:
         os.close(write_fd)
 
     def drain(self):
-        """Everything that is still to come."""
+        """Reads and returns all remaining output."""
         chunks = []
         while True:
             try:
                 chunk = os.read(self.read_fd, 65536)
-            except OSError:  # the end of a terminal
+            except OSError:  # end of file of a terminal
                 chunk = b""
             if not chunk:
                 return b"".join(chunks)
@@ -127,7 +127,7 @@ def reader(tmp_path_factory):
 
 @pytest.fixture
 def box(machines, reader):
-    """A busybox with a program that reads its input."""
+    """A machine with busybox and a program that reads its input."""
     machine = machines.claim(machines.fresh_name("s"))
     trees.make_busybox(machine.root)
     shutil.copy(reader, machine.root / "reader")
@@ -135,7 +135,7 @@ def box(machines, reader):
 
 
 def wait_for_full_pipe(fd):
-    """Until nothing more gets in."""
+    """Waits until nothing more fits in."""
     waiting = lambda: struct.unpack("i", fcntl.ioctl(fd, 0x541B, b"\0" * 4))[0]  # FIONREAD
     seen = [0]
 
@@ -168,11 +168,11 @@ def test_stalled_reader(redd, box, stalled, console, terminal, end):
         wait_for_full_pipe(run.read_fd)
     for verb in (["list"], ["status", str(box)]):
         assert redd.run(*verb, timeout=ANSWER_S).code == 0
-    # It must say that it kills, on a standard error that is full.
+    # It has to print that it kills the machine, to a standard error that is full.
     options = ["--timeout=1s"] if end == "stop" else []
     assert redd.run(end, *options, box, timeout=ANSWER_S).code == 0
     assert not box.is_running()
-    # Its output is not lost: who comes back gets it, and then the end.
+    # Its output is not lost: a reader that comes back gets it, and then the end of file.
     rest = run.drain()
     assert run.process.wait(timeout=ANSWER_S) != 0
     if console != "passive":
@@ -180,7 +180,7 @@ def test_stalled_reader(redd, box, stalled, console, terminal, end):
 
 
 def test_nothing_is_lost_to_a_slow_reader(box, stalled):
-    """And the machine's name is free before its output has been read."""
+    """The machine's name is free before its output has been read."""
     run = stalled(box, "/bin/busybox", "seq", "1", "2000", console="read-only")
     wait_until(lambda: not box.is_running() and run.process.poll() is None, "the machine has ended, its output has not")
     lines = run.drain().split()
@@ -189,7 +189,7 @@ def test_nothing_is_lost_to_a_slow_reader(box, stalled):
 
 
 def test_nothing_is_lost_to_a_slow_flood(box, stalled):
-    """More than any queue holds: the guest's writer waits for the reader."""
+    """With more output than any queue holds, the guest's writer waits for the reader."""
     run = stalled(box, "/bin/busybox", "seq", "1", "200000", console="read-only")
     wait_until(lambda: box.leader() > 0, "it runs")
     wait_for_full_pipe(run.read_fd)
@@ -209,7 +209,7 @@ def test_signal_ends_what_waits_for_a_reader(box, stalled):
 
 
 def test_flags_of_standard_output_stay(redd, box):
-    """O_NONBLOCK would be that of all who share the pipe."""
+    """O_NONBLOCK would affect all processes that share the pipe."""
     read_fd, write_fd = os.pipe()
     process = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "/bin/busybox", "sleep", "1"], stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd)
     wait_until(lambda: box.leader() > 0, "it runs")
@@ -220,7 +220,7 @@ def test_flags_of_standard_output_stay(redd, box):
 
 
 def test_output_is_appended_to_a_file(redd, box, tmp_path):
-    """A file opened again would begin at its start."""
+    """Reopening the file must not write at its beginning."""
     path = tmp_path / "out"
     with open(path, "w", encoding="ascii") as out:
         print("before", file=out, flush=True)
@@ -239,11 +239,11 @@ def test_output_to_a_socket(redd, box):
     ours.close()
 
 
-# --- input that the guest is slow to take
+# --- input that the guest takes slowly
 
 
 def paste_into(argv, paste, first=b""):
-    """Runs argv on a terminal, pastes when it is ready; what it says then."""
+    """Runs argv on a terminal and pastes when it is ready; returns its output."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, 0x540E, 0))
@@ -280,7 +280,7 @@ def _write_all(fd, data):
 
 
 def binary_paste():
-    """Every byte there is but ^], which is for leaving."""
+    """All bytes except ^], which detaches."""
     return bytes(byte for byte in range(256) if byte != 0x1D) * 200
 
 
@@ -296,7 +296,7 @@ def test_paste_into_run(redd, box, mode):
 def test_paste_into_console(redd, box, mode):
     paste = binary_paste() if mode == "raw" else PASTE
     (box.root / "sbin").mkdir()
-    # Not before somebody is there: the back-scroll would show "ready" to whoever comes.
+    # Print "ready" only when the client is attached: the back-scroll would show an earlier one.
     (box.root / "sbin/init").write_text(f"#!/bin/sh\nuntil read -r go; do sleep 0.1; done\n/reader {mode} {len(paste)}\nexec sleep 1000\n")
     (box.root / "sbin/init").chmod(0o755)
     redd("start", box)
@@ -306,7 +306,7 @@ def test_paste_into_console(redd, box, mode):
 
 
 def test_leaving_a_guest_that_reads_nothing(redd, box):
-    """The keys behind a paste that nobody takes are seen."""
+    """Detach keys after a paste that the guest doesn't read are still recognised."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     argv = [redd.path, "run", "-q", "-M", str(box), "/bin/sh", "-c", "stty raw -echo; echo ready; exec sleep 1000"]
@@ -324,7 +324,7 @@ def test_leaving_a_guest_that_reads_nothing(redd, box):
 
 
 def hanging_start(redd, box):
-    """PID 1 does not get to its program: as if a file system did not answer. strace reaps what was killed after the delay only."""
+    """PID 1 doesn't reach its exec, as if a file system didn't answer. strace reaps what was killed only after the delay."""
     argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=close_range", "-e", "inject=close_range:delay_enter=6000000"]
     process = subprocess.Popen([*argv, redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     wait_until(lambda: Path(f"/run/redd/machines/{box}/control").exists(), "the start is as far as that")
@@ -352,11 +352,11 @@ def test_hanging_start_is_ended(redd, box, by):
     assert not box.is_running()
 
 
-# --- which machine is meant
+# --- the right machine
 
 
 def delayed(redd, call, seconds, *args):
-    """redd, whose first `call` comes so late."""
+    """redd with its first `call` delayed."""
     argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:delay_enter={seconds}000000:when=1"]
     return subprocess.Popen([*argv, redd.path, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -377,7 +377,7 @@ def test_the_next_machine_is_left_alone(redd, guest, verb, end):
     redd("start", machine)
     leader = machine.leader()
     out, err = late.communicate(timeout=ANSWER_S)
-    # What should have ended has ended; what should live on does not.
+    # Each verb has ended the machine it was meant for, and not the next one.
     assert late.returncode == (0 if verb in ("stop", "terminate") else 1), out + err
     time.sleep(0.5)
     assert machine.leader() == leader
@@ -386,7 +386,7 @@ def test_the_next_machine_is_left_alone(redd, guest, verb, end):
 
 @NEEDS_STRACE
 def test_stop_waits_for_its_machine_only(redd, box):
-    """It ends while it is being waited for, and its name is taken at once."""
+    """The machine ends while `stop` waits for it, and another one takes its name at once."""
     late = subprocess.Popen([redd.path, "run", "-q", "-M", str(box), "/bin/sleep", "1000"], stdin=subprocess.DEVNULL)
     wait_until(lambda: box.leader() > 0, "it runs")
     stop = delayed(redd, "fcntl", 2, "stop", box)
@@ -405,7 +405,7 @@ def test_stop_waits_for_its_machine_only(redd, box):
 @row("R05", "clients use up the supervisor's descriptors", "connections are few, and those that say nothing end")
 @row("S11", "connections that say nothing, no descriptor left", "whoever was silent for longest gives way; an acceptor rests instead of spinning")
 def test_control_socket_flood(redd, guest):
-    """Idle connections lock nobody out, and messages without an end are not kept."""
+    """Idle connections don't lock others out, and endless messages aren't stored."""
     machine = guest("tiny").start()
     held = []
     for _ in range(100):
@@ -420,14 +420,14 @@ def test_control_socket_flood(redd, guest):
     assert redd("restart", machine, timeout=ANSWER_S).code == 0
     assert redd.run("terminate", machine, timeout=ANSWER_S).code == 0
     assert not machine.is_running()
-    # The first are the ones that gave way.
+    # The first connections were closed.
     assert held[0].recv(1) == b""
     for sock in held:
         sock.close()
 
 
 def test_only_root_is_answered(redd, guest):
-    """Also where the socket could be reached."""
+    """Even if others could reach the socket."""
     machine = guest("tiny").start()
     folder = Path(f"/run/redd/machines/{machine}")
     folder.chmod(0o755)
@@ -468,7 +468,7 @@ int main(void)
 
 @row("N14")
 def test_flood_of_proxied_connections(redd, box):
-    """More connections than descriptors, and datagrams without an end: the supervisor answers, and sleeps when it is over."""
+    """With more connections than descriptors and endless datagrams, the supervisor still answers, and is idle afterwards."""
     trees.compile_static(HOARDER, box.root / "hoarder")
     argv = [redd.path, "run", "-q", "-M", str(box), "-n", "--port=127.0.0.1:18096:80", "--port=udp:127.0.0.1:18095:53", "/hoarder"]
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
@@ -509,11 +509,11 @@ def _send_all(senders, over):
                 pass
 
 
-# --- who starts, and does not listen
+# --- a starter that doesn't read
 
 
 def test_stopped_starter(redd, box):
-    """`redd start` is stopped: the machine goes on, and can be ended."""
+    """`redd start` is stopped (SIGSTOP): the machine goes on, and can be ended."""
     (box.root / "sbin").mkdir()
     (box.root / "sbin/init").write_text("#!/bin/sh\nexec sleep 1000\n")
     (box.root / "sbin/init").chmod(0o755)

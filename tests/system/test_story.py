@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The story that redd is made for, command by command: from a NixOS tarball to a page served by its machine."""
+"""redd's main use case, command by command: from a NixOS tarball to a web page served by the machine."""
 
 import subprocess
 import time
@@ -25,7 +25,7 @@ def fetch(address="127.0.0.1"):
 
 @pytest.fixture
 def nginx(machines):
-    """The image, imported as the story does it."""
+    """The image, imported as in the story."""
     machine = machines.claim(NAME)
     machine.guest = "nixos"
     machines.redd("import-tar", pool.tarball("nixos", ".tar.xz"), NAME, timeout=300)
@@ -73,7 +73,7 @@ def test_each_tarball_gives_the_same_tree(redd, nginx, machines, suffix):
 def test_second_boot_finds_its_registration_used(redd, nginx):
     nginx.start()
     count = int(nginx.shell("/run/current-system/sw/bin/nix-store -qR /run/current-system | wc -l"))
-    assert count == len(list((nginx.root / "nix/store").glob("[!.]*")))  # .links is Nix's own
+    assert count == len(list((nginx.root / "nix/store").glob("[!.]*")))  # .links belongs to Nix
     assert not (nginx.root / "nix-path-registration").exists()
     nginx.stop().start()
     assert nginx.shell("systemctl is-system-running") == "running"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a supervisor can still do once its machine runs, and that it can still make the machine again."""
+"""The rights of a supervisor once its machine runs, and that they suffice to make the machine again."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def test_capabilities_and_system_calls(guest):
 
 @row("X12")
 def test_descriptors(redd, guest):
-    """Neither the caller's, nor the tree's mounts and namespaces that only the start needed."""
+    """It keeps neither the caller's descriptors nor those of mounts and namespaces that only the start needed."""
     machine = guest("tiny")
     with open("/etc/hostname", "rb") as of_the_caller:
         os.set_inheritable(of_the_caller.fileno(), True)
@@ -52,7 +52,7 @@ def test_descriptors(redd, guest):
 
 
 def test_it_makes_the_machine_again(guest):
-    """A reboot needs nearly everything that a start needs, and the next PID 1 must have lost nothing by it."""
+    """A reboot needs nearly everything that a start needs, and the next PID 1 must have the same rights."""
     machine = guest("busybox").start().wait_for_prompt()
     first, facts = machine.leader(), "grep -E '^(Cap|NoNewPrivs)' /proc/1/status; mkdir -p /mnt && mount -t tmpfs x /mnt && umount /mnt && echo mounts"
     before = machine.shell(facts)
@@ -65,7 +65,7 @@ def test_it_makes_the_machine_again(guest):
 
 
 def test_without_private_users_the_next_boot_has_the_same_capabilities(redd, guest):
-    """There PID 1 has them from its supervisor. Such a guest can't call reboot(2) itself, unless it is allowed to."""
+    """There PID 1 gets them from its supervisor. Such a guest can't call reboot(2) unless it has that capability."""
     machine = guest("busybox")
     Path("/etc/systemd/nspawn").mkdir(parents=True, exist_ok=True)
     settings = Path(f"/etc/systemd/nspawn/{machine}.nspawn")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-A fault at every system call: for each verb that changes something, the calls of a run are counted, and then the N-th of
-them fails, or kills the process that makes it (tests/tools/inject.c counts over all processes of redd together). Whatever
-happens: the command ends, with success or a word; the next commands clean; nobody else is harmed; the verb then works.
+A fault at every system call: for each verb that changes something, counts the calls of a run, and then lets the N-th of
+them fail, or kill the process that makes it (tests/tools/inject.c has one count for all processes of redd). In each case the
+command must end, with success or a message; the next commands clean up; other machines are unharmed; then the verb works.
 
-    REDD_SWEEP=all      every call; a number: so many calls of each verb and fault; @278,280: these. See tests/sweep.md
-    REDD_SWEEP_FAULTS="EIO KILL"    these faults alone
-    REDD_SWEEP_LOG=F    a line for each point goes there
+    REDD_SWEEP=all      every call; a number: that many calls for each verb and fault; @278,280: these. See tests/sweep.md
+    REDD_SWEEP_FAULTS="EIO KILL"    only these faults
+    REDD_SWEEP_LOG=F    writes a line for each point to F
 """
 
 import itertools
@@ -27,7 +27,7 @@ TIMEOUT_S = 30
 POOL = Path("/var/lib/machines")
 INJECT = command.program().parents[1] / "tests/tools/inject"
 
-# Ends as soon as it is asked.
+# An init that ends as soon as it is asked.
 INIT = """#!/bin/busybox sh
 trap 'exit 0' TERM
 while :; do busybox sleep 1000 & wait $!; done
@@ -36,7 +36,7 @@ while :; do busybox sleep 1000 & wait $!; done
 pytestmark = pytest.mark.skipif(not INJECT.exists(), reason="no tests/tools/inject beside redd")
 
 
-# unlink, unlinkat and rmdir of x86_64 and arm64: what could not be removed may stay, that one file and nothing else.
+# unlink, unlinkat and rmdir of x86_64 and arm64: the one file that could not be removed may stay.
 REMOVALS = {"x86_64": ("87", "263", "84"), "aarch64": ("35",)}.get(os.uname().machine, ())
 
 
@@ -48,7 +48,7 @@ class Outcome:
 
 
 class Scene:
-    """One verb in its surroundings: `prepare` before each point, `settle` after it."""
+    """A verb and its environment: `prepare` runs before each point, `settle` after it."""
 
     def __init__(self, redd, machines, tmp_path):
         self.redd, self.tmp_path = redd, tmp_path
@@ -75,19 +75,19 @@ class Scene:
         raise NotImplementedError
 
     def followed(self):
-        """A process that runs already and does part of the work."""
+        """A running process that does part of the work."""
         return None
 
     def settle(self):
         pass
 
     def normal(self):
-        """The verb as if nothing had happened."""
+        """Runs the verb without fault; it must work as usual."""
         self.prepare()
         self.redd(*self.argv())
         self.settle()
 
-    # Common to all.
+    # Common to all scenes.
 
     def inject(self, number, fault, stdin=subprocess.DEVNULL):
         report = self.tmp_path / "report"
@@ -96,14 +96,14 @@ class Scene:
         if self.followed():
             options += ["-p", self.followed()]
         argv = [str(word) for word in (INJECT, *options, self.redd.path, *self.argv())]
-        # A file, not a pipe: a supervisor would hold that open.
+        # A file, not a pipe, which a supervisor would keep open.
         with open(self.tmp_path / "said", "w+", encoding="utf-8", errors="replace") as said:
             code = subprocess.run(argv, stdin=stdin, stdout=said, stderr=said, timeout=TIMEOUT_S * 2, check=False).returncode
             said.seek(0)
             return Outcome(code, said.read(), report.read_text())
 
     def leave_nothing(self, before):
-        """The next commands of anybody clean."""
+        """The next commands, whatever they are, clean up."""
         self.redd("list")
         self.redd.run("clean")
         return leftovers.difference(before, timeout_s=5)
@@ -140,7 +140,7 @@ class OnRunning(Scene):
 
 class Stop(OnRunning):
     def argv(self):
-        # What could not be asked is killed then.
+        # A machine that could not be asked to stop is then killed.
         return ["stop", "--timeout=4s", self.machine]
 
     def followed(self):
@@ -161,14 +161,14 @@ class Shell(Exec):
 
 
 class Login(Exec):
-    """On a terminal, which is hung up after a while."""
+    """Runs on a terminal that is hung up after a while."""
 
     def argv(self):
         return ["login", self.machine]
 
     def inject(self, number, fault, stdin=None):
         master, slave = os.openpty()
-        # Three times ^] leaves; as often as it takes, since one may fall to the fault.
+        # Three times ^] detaches; repeated, since the fault may hit one.
         done = threading.Event()
 
         def leave():
@@ -198,7 +198,7 @@ class PortAdd(OnRunning):
 
     def settle(self):
         self.redd.run("port", self.machine, "remove", "18082:80")
-        if not self.machine.is_running():  # its supervisor was hit
+        if not self.machine.is_running():  # the fault hit its supervisor
             return
         self.redd("terminate", self.machine)
 
@@ -223,7 +223,7 @@ class Import(Scene):
         shutil.rmtree(POOL / self.name, ignore_errors=True)
 
     def leave_nothing(self, before):
-        # Leftovers of an import go with the next one.
+        # The next import removes leftovers.
         self.redd("-q", "import-tar", self.archive, self.name)
         self.settle()
         return super().leave_nothing(before)
@@ -245,7 +245,7 @@ class Remove(Scene):
         return ["remove", self.name]
 
     def settle(self):
-        # What is left under the name can be removed; without an image the settings are anybody's.
+        # What is left under the name can be removed; settings without an image may stay.
         if (POOL / self.name).exists():
             self.redd("remove", self.name)
         self.settings.unlink(missing_ok=True)
@@ -269,7 +269,7 @@ SCENES = {"start": Start, "run": Run, "stop": Stop, "exec": Exec, "shell": Shell
 
 
 def points(first, calls, fault):
-    """Which calls; each fault has others of a sample."""
+    """The numbers of the calls; in a sample, each fault gets different ones."""
     wanted = os.environ.get("REDD_SWEEP", str(SAMPLES))
     if wanted == "all":
         return range(first, calls + 1)
@@ -288,7 +288,7 @@ def log_point(*words):
 
 
 def stacks():
-    """Where the processes of redd are."""
+    """Kernel stacks of redd's processes."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -301,7 +301,7 @@ def stacks():
 
 
 def try_point(scene, before, number, fault):
-    """What is wrong, or nothing."""
+    """What went wrong, or nothing."""
     scene.prepare()
     outcome = scene.inject(number, fault)
     wrong = []
@@ -342,7 +342,7 @@ def test_fault_at_any_call(redd, machines, tmp_path, verb):
 
 
 def loader_calls(redd):
-    """Those before main() are no part of redd; a static file has none."""
+    """The number of calls before main(), which aren't redd's own; zero for a static file."""
     done = subprocess.run([INJECT, "-n", "0", "-r", "/dev/stdout", redd.path, "--version"], capture_output=True, text=True, check=True)
     return int(done.stdout.split("calls ")[1])
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-The verbs on running machines: what they print, what they refuse, and the ways in as an attacker inside sees them
+The verbs for running machines: what they print, what they refuse, and how an attacker inside sees `exec`, `shell` and `login`
 (X01-X08, T01, T04, P10, P11, S06-S08).
 """
 
@@ -49,12 +49,12 @@ def machine(guest):
 
 @pytest.fixture
 def at_prompt(machine):
-    """What is written to the console before that may be lost: getty throws away what nobody has read yet (tcflush)."""
+    """Waits for the prompt: getty discards console output that hasn't been read before (tcflush)."""
     return machine.wait_for_prompt()
 
 
 def program(tmp_path, machine, source, name="probe"):
-    """A static program inside the machine's tree, as its root's."""
+    """Puts a static program into the machine's tree, owned by its root."""
     (tmp_path / f"{name}.c").write_text(source)
     subprocess.run(["gcc", "-static", "-o", tmp_path / name, tmp_path / f"{name}.c"], check=True)
     target = machine.root / "bin" / name
@@ -64,7 +64,7 @@ def program(tmp_path, machine, source, name="probe"):
 
 
 def call(machine, message):
-    """One raw message to the supervisor's socket; what comes back, b"" when it hangs up."""
+    """Sends a raw message to the supervisor's socket; returns the reply, b"" if it hangs up."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
         try:
@@ -93,7 +93,7 @@ def test_list(redd, machine):
 
 
 def test_addresses_are_those_inside(redd, machine):
-    """redd's own first, by which the machine is reached; what the guest adds is asked for only where it is told at length."""
+    """First those from redd, by which the machine is reached; `status` also asks for those that the guest added."""
     machine.shell("ip addr add 192.0.2.7/24 dev host0")
     leased = machine.property("Addresses").split()[0]
     row = redd("list", "--no-legend").out.splitlines()[0].split()
@@ -126,7 +126,7 @@ def test_show(redd, machine):
 
 @row("P11")
 def test_hostile_os_release(redd, machine):
-    """P10, P11: it is read while the machine runs, so it may be anything at any time."""
+    """P10, P11: it is read while the machine runs, so it can change to anything at any time."""
     os_release = machine.root / "etc/os-release"
     os_release.unlink()
     os_release.write_bytes(b'ID="\x1b]0;owned\x07"\nVERSION_ID="1\xe2\x80\xae2\xff\x9b"\n')
@@ -234,7 +234,7 @@ def test_kill(redd, machine):
 
 
 def test_kill_supervisor_and_clean(redd, machine):
-    """B6: after a kill -9 the next command sees no machine, and the name can be used."""
+    """B6: after a kill -9 the next command sees no machine, and the name can be used again."""
     redd("kill", "-s", "KILL", "--kill-whom=supervisor", machine)
     wait_until(lambda: not machine.is_running(), "the lock is free", 10)
     machine.start()
@@ -242,8 +242,8 @@ def test_kill_supervisor_and_clean(redd, machine):
 
 
 def test_stale_pid_is_never_signalled(redd, machine):
-    """X08: the state names a living process, but not with its start time."""
-    time.sleep(0.1)  # start times count clock ticks: the victim must not be born in the leader's
+    """X08: the state names a live process, but with another start time."""
+    time.sleep(0.1)  # start times are in clock ticks: the victim must not start in the leader's tick
     with subprocess.Popen(["sleep", "1000"]) as victim:
         state = RUN / str(machine) / "state"
         text = state.read_text()
@@ -319,7 +319,7 @@ def test_nothing_of_the_caller_is_kept(redd, machine, tmp_path):
 
 
 def test_confined_as_the_leader(redd, machine):
-    """The bounding set of PID 1, a cgroup below the machine's, and its device filter."""
+    """It has PID 1's bounding set, a cgroup below the machine's, and its device filter."""
     leader = Path(f"/proc/{machine.leader()}/status").read_text()
     inside = redd("exec", machine, "cat", "/proc/self/status").out
     bounding = re.compile(r"^CapBnd:\t(.*)$", re.M)
@@ -328,7 +328,7 @@ def test_confined_as_the_leader(redd, machine):
 
 
 def test_terminal_of_the_caller_stays_his(redd, machine, tmp_path):
-    """T01: not the terminal, not its input; with a pty, without, and with half of one."""
+    """T01: it gets neither the terminal nor its input; with a pty, without, and with half of one."""
     probe = program(tmp_path, machine, PROBE)
     for words in ([str(machine), probe], [str(machine), "/bin/sh", "-c", f"{probe} | cat"]):
         child = redd.spawn("exec", *words)
@@ -341,7 +341,7 @@ def test_terminal_of_the_caller_stays_his(redd, machine, tmp_path):
 
 
 def test_half_a_terminal(redd, machine):
-    """Only standard input is a terminal: the program gets a pipe."""
+    """If only standard input is a terminal, the program gets a pipe."""
     child = pexpect.spawn("/bin/sh", ["-c", f"{redd.path} exec {machine} sh -c 'tty; cat' | cat"], encoding="utf-8", timeout=20)
     child.expect("not a tty")
     child.sendline("hello")
@@ -409,7 +409,7 @@ def test_own_program_is_not_writable(redd, guest, tmp_path):
 
 
 def test_entering_processes_are_not_readable(redd, machine):
-    """X03: a loop inside that looks at each new process finds nothing of the host's."""
+    """X03: a loop inside that inspects each new process finds nothing of the host."""
     spy = ("for i in $(seq 30); do for p in /proc/[0-9]*; do readlink $p/exe $p/cwd $p/fd/* 2>/dev/null; done; done"
            " | grep -vE '^(/|pipe:|socket:|anon_inode:)' | sort -u; ls -d /var/lib/machines 2>/dev/null")  # fmt: skip
     with subprocess.Popen([redd.path, "exec", str(machine), "sh", "-c", spy], stdout=subprocess.PIPE, text=True) as loop:
@@ -438,7 +438,7 @@ def test_socket_is_private(machine):
 @pytest.mark.parametrize("message", [b"\0", b"{}\0", b"null\0", b'{"method":null}\0', b'{"method":"a","parameters":[]}\0', b"[" * 5000 + b"\0",
                                      b"\xff\xfe\0", b"x" * 70000])  # fmt: skip
 def test_broken_messages(machine, message):
-    """S07: an error or a hangup; the supervisor goes on."""
+    """S07: the reply is an error or a hangup; the supervisor goes on."""
     answer = call(machine, message)
     assert answer == b"" or b"error" in answer, answer
     assert b'"name"' in call(machine, b'{"method":"io.redd.Machine.Describe"}\0')
@@ -452,7 +452,7 @@ def test_unknown_method(machine):
 @pytest.mark.parametrize("call_of", [("PowerOff", '{"timeoutUSec":-1}'), ("PowerOff", '{"timeoutUSec":"soon"}'), ("AttachConsole", '{"rows":"x"}'),
                                      ("AttachConsole", '{"rows":1,"columns":70000}')])  # fmt: skip
 def test_bad_parameters(machine, call_of):
-    """A parameter that is none is refused, and nothing is done."""
+    """An invalid parameter is refused, and nothing is done."""
     method, parameters = call_of
     message = f'{{"method":"io.redd.Machine.{method}","parameters":{parameters}}}\0'.encode()
     assert b"org.varlink.service.InvalidParameter" in call(machine, message)
@@ -461,7 +461,7 @@ def test_bad_parameters(machine, call_of):
 
 @row("S07")
 def test_many_connections(redd, machine):
-    """S07: idle ones don't keep others out for good."""
+    """S07: idle connections don't keep others out."""
     path = str(RUN / str(machine) / "control")
     idle = []
     for _ in range(200):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Sets a machine's rules in the packet filter as its supervisor would, for the system tests. Reads
- * commands, a line each, and answers each by "ok" or an error's name; ends at end of file.
+ * commands, one a line, and answers each by "ok" or an error's name; ends at end of file.
  *
  *   KEY=VALUE        of the rules: machine, link, zone, subnet4, guest4, mac, port … (see rows[])
  *   set              firewall_set() with the rules so far; the socket stays open

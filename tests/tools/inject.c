@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs a command and lets the N-th system call of it and all its children fail, or kills the
- * process that makes it. strace counts for each process by itself; here the whole tree has one
- * count, so that 1 to the count of a run without a fault visits every call.
+ * Runs a command, and lets the N-th system call of it and its children fail, or kills the process
+ * that makes it. strace counts calls per process; here one count covers the whole tree, so N from
+ * 1 to the count of a run without a fault visits every call.
  *
  *	inject -n N -e EIO|KILL|… [-p PID] [-t SECONDS] [-r REPORT] COMMAND [ARGUMENT…]
  *
- * -n 0 counts only. -p follows a process that runs already (a supervisor), too. What executes
- * another program than COMMAND is let go: that is a guest's. When the command has ended, all others
- * are let go as well. REPORT gets "calls COUNT", and "hit NUMBER" of the call that failed.
- * Exit code: the command's, 128 and the signal's number, 124 when it took more than SECONDS, and
- * 125 when this program fails.
+ * -n 0 only counts. -p also follows a running process (a supervisor). A process that executes
+ *another program than COMMAND belongs to a guest and is detached. When the command has ended, all
+ *others are detached too. REPORT gets "calls COUNT", and "hit NUMBER" of the call that failed. Exit
+ *code: the command's, 128 and the signal's number, 124 when it took more than SECONDS, and 125 when
+ *this program fails.
  */
 #include <elf.h>
 #include <errno.h>
@@ -38,7 +38,7 @@
 
 static const struct {
 	const char *name;
-	int error; /* 0: the process is killed */
+	int error; /* 0: kill the process */
 } faults[] = {
 	{"KILL", 0},	    {"EIO", EIO},	{"ENOMEM", ENOMEM}, {"EINTR", EINTR},
 	{"ENOSPC", ENOSPC}, {"EMFILE", EMFILE}, {"EPERM", EPERM},   {"EAGAIN", EAGAIN},
@@ -54,7 +54,7 @@ static struct {
 	struct stat program;
 } run = {.hit = -1, .timeout_s = 30};
 
-/* Those that are followed; `fails`: between the entry and the exit of the call that must fail. */
+/* Followed processes; `fails`: between the entry and the exit of the call that must fail. */
 static struct tracee {
 	pid_t pid;
 	bool fails;
@@ -135,9 +135,9 @@ static void set_result(pid_t pid, long result)
 #endif
 
 /*
- * What can't fail so: an error would be no fault of the world's but one of ours. The C library
- * waits by futexes, and takes none of these errors for possible; brk() returns no error ever, but
- * the end of the heap as it was.
+ * Calls that can't fail with these errors, so an injected one would prove nothing. The C library
+ * waits by futexes and doesn't expect such errors; brk() never returns an error, but the old end
+ * of the heap.
  */
 static bool can_fail(long number)
 {
@@ -173,7 +173,7 @@ static void on_syscall(struct tracee *tracee)
 	}
 }
 
-/* Of the same file, wherever that is mounted: redd executes itself from a read-only mount. */
+/* Compare the file, not its path: redd executes itself from a read-only mount. */
 static bool is_our_program(pid_t pid)
 {
 	char path[32];
@@ -184,7 +184,7 @@ static bool is_our_program(pid_t pid)
 	       st.st_dev == run.program.st_dev;
 }
 
-/* False: it was let go. */
+/* False if it was detached. */
 static bool on_event(struct tracee *tracee, int event)
 {
 	if (event != PTRACE_EVENT_EXEC || is_our_program(tracee->pid))
@@ -203,7 +203,7 @@ static void on_stop(pid_t pid, int status)
 		on_syscall(tracee);
 		signal = 0;
 	} else if (event == PTRACE_EVENT_STOP) {
-		/* A stop by a signal goes on as one; else it is new, or was interrupted by us. */
+		/* Deliver a signal that stopped it; otherwise it is new, or we interrupted it. */
 		if (signal != SIGTRAP) {
 			(void)ptrace(PTRACE_LISTEN, pid, NULL, NULL);
 			return;
@@ -217,7 +217,7 @@ static void on_stop(pid_t pid, int status)
 	(void)ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(long)signal);
 }
 
-/* Can only be let go while it stands still. */
+/* Only a stopped process can be detached. */
 static void let_go(pid_t pid)
 {
 	int status;
@@ -302,7 +302,7 @@ static void start(char *argv[])
 	if (ptrace(PTRACE_SEIZE, run.root, NULL, OPTIONS) < 0)
 		die("follow the command");
 	(void)find(run.root, true);
-	/* Its first stop is the exec: nothing before that is counted. */
+	/* Its first stop is the exec; calls before it don't count. */
 	(void)close(gate[1]);
 }
 
@@ -358,7 +358,7 @@ int main(int argc, char *argv[])
 	int code;
 
 	parse(argc, argv);
-	/* No SA_RESTART: the wait must end. */
+	/* No SA_RESTART: it has to interrupt the wait. */
 	(void)sigaction(SIGALRM, &late, NULL);
 	start(argv + optind);
 	if (run.other)

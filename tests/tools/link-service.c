@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The link service alone, for tests/system/test_link_service.py: serves on a link that is there
- * until its standard input is closed. Not installed.
+ * The link service alone, for tests/system/test_link_service.py: serves on an existing link until
+ * its standard input is closed. Not installed.
  *
  *     link-service MACHINE LINK ADDRESS-LINK HOST-MAC GUEST-MAC
  *                  SUBNET4 HOST4 GUEST4 SUBNET6 HOST6 GUEST6 [no-filter] [NAME-SERVER...]
  *
- * An address of "-" is none. Says "ready" when it serves.
+ * "-" stands for no address. Prints "ready" when it serves.
  */
 #include <netinet/ether.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages as one text, "level: line" each with a newline, so that a test compares them exactly. */
+/* Collects messages as one text of lines "level: message", so that tests can compare them exactly.
+ */
 #pragma once
 
 #include "check.h"
@@ -29,7 +30,7 @@ static inline int capture_teardown(void **state)
 	return 0;
 }
 
-/* What was said since the last call; valid until the next. */
+/* The messages since the last call; valid until the next call. */
 static inline const char *captured_text(void)
 {
 	static char *text;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What every unit test includes: cmocka with the headers it wants, a scratch directory, and the
- * check that no descriptor was leaked.
+ * Included by every unit test: cmocka with the headers it needs, a scratch directory, and a check
+ * for leaked descriptors.
  */
 #pragma once
 
@@ -50,7 +50,7 @@ static inline int scratch_setup(void **state)
 	return scratch_setup_below(state, getenv("TMPDIR"));
 }
 
-/* In memory where there is such a place: for trees that take a disk minutes. */
+/* In memory if possible: for trees that would take minutes on a disk. */
 static inline int scratch_setup_in_memory(void **state)
 {
 	return scratch_setup_below(state, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Hand-made answers of netlink: what the kernel says when something changes meanwhile. */
+/* Hand-made netlink answers, like the kernel's when something changes during a dump. */
 #pragma once
 
 #include <linux/netlink.h>
@@ -7,10 +7,10 @@
 
 #include "check.h"
 
-/* ends[0] is asked; what is put into ends[1] is heard there, one datagram each. */
+/* The code under test uses ends[0]; datagrams written to ends[1] arrive there. */
 static inline void fake_netlink_open(int ends[2])
 {
-	/* Whose sends may name an address, which is not looked at. */
+	/* Accepts sends with an address, and ignores it. */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 }
 
@@ -20,7 +20,7 @@ static inline void fake_netlink_close(int ends[2])
 	(void)close(ends[1]);
 }
 
-/* One message of `type` with `number` as its content. */
+/* A message of `type` whose content is `number`. */
 static inline void fake_netlink_say(int end, uint16_t type, uint16_t flags, int number)
 {
 	struct {
@@ -32,14 +32,14 @@ static inline void fake_netlink_say(int end, uint16_t type, uint16_t flags, int 
 	assert_int_equal(send(end, &message, sizeof(message), 0), sizeof(message));
 }
 
-/* A whole dump of one object; `flags` of its end: NLM_F_DUMP_INTR. */
+/* A complete dump of one object; `flags` are those of its end, such as NLM_F_DUMP_INTR. */
 static inline void fake_netlink_dump(int end, uint16_t type, uint16_t flags, int number)
 {
 	fake_netlink_say(end, type, NLM_F_MULTI, number);
 	fake_netlink_say(end, NLMSG_DONE, NLM_F_MULTI | flags, 0);
 }
 
-/* How many questions were asked. */
+/* The number of requests so far. */
 static inline int fake_netlink_questions(int end)
 {
 	char question[4096];

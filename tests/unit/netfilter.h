@@ -8,14 +8,14 @@
 #include "check.h"
 #include "lib/str.h"
 
-/* Once, at the start. False: not allowed to, or there is no nft. */
+/* Call once, at the start. False if not permitted, or without nft. */
 static inline bool netfilter_enter(void)
 {
 	return unshare(CLONE_NEWNET | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) == 0 &&
 	       system("nft list ruleset >/dev/null 2>&1") == 0;
 }
 
-/* What nft prints, for one argument of a shell. */
+/* nft's output for a command line. */
 static inline char *netfilter_nft(const char *argument)
 {
 	autofree char *command = str_printf("nft %s", argument);

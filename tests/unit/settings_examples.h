@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* For tests that walk the table of settings. */
+/* For tests that iterate over the table of settings. */
 #pragma once
 
 #include "check.h"
 #include "settings/table.h"
 
-/* A value of the right form for each type. */
+/* A valid value of each type. */
 static inline const char *setting_example(enum setting_type type)
 {
 	static const char *const examples[SETTING_TYPE_COUNT] = {

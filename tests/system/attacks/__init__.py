@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the tests of hostile machines attack with: static C programs beside this file, trees, and running victims."""
+"""Means of the tests of hostile machines: static C programs (in this folder), trees, and running victims."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ _built = {}
 
 
 def put(name, root):
-    """The program attacks/NAME.c as /bin/NAME of a tree; built once for a session."""
+    """Puts the program attacks/NAME.c into a tree as /bin/NAME; builds it once per session."""
     if name not in _built:
         built = Path(session.folder) / f"attack-{name}"
         subprocess.run(["gcc", "-O1", "-Wall", "-static", "-o", built, HERE / f"{name}.c"], check=True)
@@ -34,13 +34,13 @@ def make_tree(root, *programs):
 
 
 def mountinfo():
-    """The mounts that this process sees, without the numbers that any mount elsewhere moves."""
+    """The mounts of this process, without the numbers that change with mounts elsewhere."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         return sorted(" ".join(line.split()[2:6]) for line in file)
 
 
 class Victim:
-    """A machine that runs a command from a tree, for the verbs that need one."""
+    """A machine that runs a command from a tree, for verbs that need a running machine."""
 
     def __init__(self, redd, name, process):
         self.redd, self.name, self.process = redd, name, process
@@ -73,7 +73,7 @@ def running(redd, tree, *command, users="pick", options=(), network=("--private-
 
 
 def libraries_of(program):
-    """What a dynamically linked program needs, the loader too; nothing for a static one."""
+    """The libraries of a dynamically linked program, with the loader; none for a static one."""
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     words = [word for line in done.stdout.splitlines() for word in line.split()]
     return sorted({word for word in words if word.startswith("/") and os.path.exists(word)})

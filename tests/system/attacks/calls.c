@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* K04: system calls that reach the whole host. Prints those that were answered by more than the
+/* K04: system calls that affect the whole host. Prints those that were answered by more than the
  * filter. */
 #define _GNU_SOURCE
 #include <errno.h>

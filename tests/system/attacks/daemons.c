@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* X09: a hundred processes in sessions of their own that ignore what they can, then the end. */
+/* X09: starts a hundred processes in sessions of their own that ignore all signals they can, and
+ * exits. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@ int main(int argc, char *argv[])
 {
 	if (argc > 1 && argv[argc - 1][0] == 's')
 		for (;;)
-			pause(); /* as an init that stays */
+			pause(); /* as an init, stay */
 	for (int i = 0; i < 100; i++) {
 		if (fork() == 0) {
 			if (fork() != 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CVE-2019-5736: waits for processes whose program is not of this tree, keeps a descriptor of it,
+ * CVE-2019-5736: waits for processes whose program is not in this tree, keeps a descriptor of it,
  * and writes to it as soon as nobody executes it. With an argument, first enters a user namespace
  * that maps the host's root.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a process has from whoever made it: one "key: value" a line. */
+/* Prints what a process inherits from its parent, as lines "key: value". */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>

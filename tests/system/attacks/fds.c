@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every open descriptor of this process above 2, none of which it opened itself; to /fds, too. */
+/* Prints every open descriptor above 2, all of them inherited; also to /fds. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>

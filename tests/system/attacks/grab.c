@@ -2,8 +2,8 @@
 /*
  * X03: stops every process of the machine all the time, looks for those that have entered and not
  * executed yet, and takes from them what it can: descriptors, memory that holds the needle,
- * environment, capabilities. With CAP_SYS_PTRACE and no user namespace the kernel shows it all.
- *     grab NEEDLE [PID]     with a PID only that, once
+ * environment, capabilities. With CAP_SYS_PTRACE and no user namespace the kernel allows all that.
+ *     grab NEEDLE [PID]     with a PID: only that process, once
  */
 #define _GNU_SOURCE
 
@@ -58,7 +58,7 @@ static void show_descriptors(const char *pid)
 		if (n < 0)
 			continue;
 		target[n] = '\0';
-		/* The text alone doesn't say whose "/" it is. */
+		/* The text alone doesn't tell whose "/" it is. */
 		if (strcmp(target, "/") == 0 && stat(path, &it) == 0 && stat("/", &root) == 0 &&
 		    it.st_dev == root.st_dev && it.st_ino == root.st_ino)
 			strcpy(target, "root of the machine");
@@ -104,7 +104,7 @@ static void show_status(const char *pid)
 	size_t size = read_of(pid, "environ");
 	int has_environment = size > 0 && memchr(data, '=', size);
 
-	/* That of the program, once it has executed, is its own. */
+	/* After exec the environment is the program's own. */
 	if (has_environment && has_not_executed(pid))
 		puts("environment");
 	(void)read_of(pid, "status");
@@ -151,7 +151,7 @@ int main(int argc, char *argv[])
 		}
 		closedir(dir);
 		(void)kill(-1, SIGCONT);
-		/* So that they get to their end. */
+		/* Let them run to their end. */
 		if (others)
 			usleep(20 * 1000);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* K01, K02, K04: everything that root of a user namespace made inside may try. Prints only what
+/* K01, K02, K04: everything that root of a user namespace made inside can try. Prints only what
  * must not succeed. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +22,7 @@ static int put(const char *path, const char *text)
 	return r < 0 ? -1 : 0;
 }
 
-/* Writes what it holds already: if the machine is broken, the host shall not be. */
+/* Writes the value that is there already: no harm to the host if the write succeeds. */
 static int put_back(const char *path)
 {
 	char text[512] = "\n";

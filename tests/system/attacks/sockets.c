@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tries sockets that belong to no network namespace of the machine's, and says what came of it. */
+/* Tries sockets that no network namespace contains, and prints the results. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>

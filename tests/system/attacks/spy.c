@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * X03: looks into every process that enters before it has executed, which is while its name is
+ * X03: looks into every process that enters, before it executes, which is as long as its name is
  * redd's. Prints what could be opened, and at the end how many it met.
  */
 #include <dirent.h>
@@ -39,7 +39,7 @@ static void look(const char *pid)
 
 		snprintf(path, sizeof(path), "/proc/%s/%s", pid, names[i]);
 		fd = open(path, O_RDONLY | O_NONBLOCK);
-		/* Only what was opened while it had not executed yet counts. */
+		/* Count only what was opened before it executed. */
 		if (fd >= 0 && is_redd(pid))
 			printf("opened %s\n", names[i]);
 		if (fd >= 0)

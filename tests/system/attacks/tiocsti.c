@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Input for whoever reads the terminal next: T01. Prints how many bytes got in. */
+/* T01: pushes input for the next reader of the terminal. Prints how many bytes got in. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,13 +10,13 @@
 
 static sigjmp_buf no_door;
 
-/* A kernel without 32-bit programs, or a hypervisor that knows nothing of them. */
+/* The kernel or the hypervisor doesn't support 32-bit programs. */
 static void on_fault(int signal)
 {
 	siglongjmp(no_door, 1);
 }
 
-/* The 32-bit door: ioctl is 54 of i386. */
+/* By the 32-bit entry: ioctl is call 54 of i386. */
 static int push_by_int80(int fd)
 {
 	long r = -1;

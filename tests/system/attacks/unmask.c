@@ -2,8 +2,8 @@
 /*
  * K12: takes away, moves, copies, remounts and mounts anew whatever could show more of the host's
  * /proc and /sys, also in namespaces made inside. Prints only what must not succeed. With the
- * argument "shifted" the users are, and a procfs or sysfs mounted anew is none of the failures:
- * what it shows belongs to nobody of the machine.
+ * argument "shifted" users are shifted, and a newly mounted procfs or sysfs is no failure:
+ * what it shows belongs to no user of the machine.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -32,7 +32,7 @@ static void hold(const char *what, const char *path, int r)
 		printf("%scould %s %s\n", where, what, path);
 }
 
-/* Only opened: should the machine be broken, the host shall not be. */
+/* Only opens it: no harm to the host if that succeeds. */
 static void look(const char *root, const char *name, int flags)
 {
 	char path[256];
@@ -45,7 +45,7 @@ static void look(const char *root, const char *name, int flags)
 		close(fd);
 }
 
-/* What the kernel itself would let root of the host do. */
+/* What the kernel itself allows to root of the host. */
 static void look_at_proc(const char *root)
 {
 	static const char *const writable[] = {
@@ -142,7 +142,7 @@ static void mount_anew(void)
 		hold("mount anew", groups[i], mount("x", "/tmp/in", "cgroup", API, groups[i]));
 		umount2("/tmp/in", MNT_DETACH);
 	}
-	/* The root of what may be mounted is that of the machine, or of a namespace in it. */
+	/* The root of a mountable hierarchy is that of the machine, or of a namespace in it. */
 	if (mount("x", "/tmp/in", "cgroup2", API, NULL) == 0) {
 		if (!is_shifted || stat("/tmp/in", &new) < 0 || stat("/sys/fs/cgroup", &old) < 0 ||
 		    (new.st_ino < old.st_ino))
@@ -179,7 +179,7 @@ static void try_in(const char *place, int flags)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		/* Where root is root of the host there may be no more cgroup namespaces. */
+		/* If root is root of the host, it may not make cgroup namespaces. */
 		if (unshare(flags) < 0 && unshare(flags & ~CLONE_NEWCGROUP) < 0)
 			_exit(0);
 		if (flags & CLONE_NEWUSER) {

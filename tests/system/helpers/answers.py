@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Somebody who listens and tells whoever connects which address they come from: so one connection proves that a name was
-found, that the way is there, and behind which address. In a guest it is a static program, elsewhere a thread.
+A server that tells its clients their source address. So one connection proves that a name was found, that the route
+works, and which address the client appears under. In a guest it is a static program, elsewhere a thread.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 
-# Both families on tcp:80; the address is printed as IPv4 where it is one.
+# Both families on tcp:80; IPv4-mapped addresses are printed as IPv4.
 PROGRAM = r"""
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -44,7 +44,7 @@ PORT = 80
 
 
 class Listener:
-    """Answers on a socket that listens already, until the `with` ends."""
+    """Answers on a listening socket until the `with` ends."""
 
     def __init__(self, server):
         self.server = server
@@ -56,7 +56,7 @@ class Listener:
         return self
 
     def __exit__(self, *ignored):
-        # Wakes accept(), which close() does not.
+        # Wakes accept(); close() wouldn't.
         self.server.shutdown(socket.SHUT_RDWR)
         self.thread.join()
         self.server.close()
@@ -72,7 +72,7 @@ class Listener:
 
 
 def ask(address, port=PORT, pid=None, timeout_s=5):
-    """What is answered at address:port, asked from the network of a process, or from here. "" when nobody answers."""
+    """The answer of address:port, asked from the network of a process, or from here; "" if there is none."""
     enter = ["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []
     words = [*enter, "busybox", "nc", "-w", str(timeout_s), address, str(port)]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * timeout_s + 10, check=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Control groups as seen from the tests: every hierarchy of the machine, v1 and v2 alike."""
+"""Control groups, in all hierarchies of this machine, v1 and v2."""
 
 import os
 import time

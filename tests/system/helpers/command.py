@@ -32,7 +32,7 @@ class Result:
 
 
 class Redd:
-    """redd("list-images") runs to the end and expects success; .fails() the contrary; .spawn() gives a terminal."""
+    """redd("list-images") runs to the end and expects success; .fails() expects failure; .spawn() gives it a terminal."""
 
     def __init__(self, path=None):
         self.path = str(path or program())
@@ -49,7 +49,7 @@ class Redd:
         return result
 
     def run(self, *args, stdin=None, timeout=TIMEOUT_S, env=None, cwd=None):
-        """stdin: text, or an open file; none by default. Never a terminal."""
+        """stdin: text or an open file, by default none. Never a terminal."""
         argv = [self.path, *map(str, args)]
         feed = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin or subprocess.DEVNULL}
         done = subprocess.run(
@@ -59,7 +59,7 @@ class Redd:
         return Result(argv, done.returncode, done.stdout, done.stderr)
 
     def start(self, *args, **options):
-        """A Popen with pipes, for what has to run beside the test."""
+        """A Popen with pipes, for commands that run while the test goes on."""
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
         return subprocess.Popen([self.path, *map(str, args)], **options)
 

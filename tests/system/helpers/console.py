@@ -26,7 +26,7 @@ def log_in(child, user="root", password=PASSWORD, timeout=60):
 def run_inside(child, command, timeout=30):
     """(exit code, output) of a command typed at a shell prompt."""
     number = next(_counter)
-    # The quotes keep the echo of what is typed from looking like the answer.
+    # With the quotes, the echo of what is typed differs from the answer.
     child.send(f"echo be''gin-{number}; {command}; echo e''nd-{number}-$?\r")
     child.expect(rf"begin-{number}\r\n", timeout=timeout)
     child.expect(rf"end-{number}-(\d+)\r\n", timeout=timeout)
@@ -41,7 +41,7 @@ def leave(child):
 
 
 def closed(child, timeout=10):
-    """Wait for the other side to end; gives the exit code as a shell would."""
+    """Waits for the other side to end; returns the exit code as a shell would."""
     child.expect(pexpect.EOF, timeout=timeout)
     child.close()
     return child.exitstatus if child.exitstatus is not None else 128 + child.signalstatus

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""DNS messages by hand, a client, and a server that misbehaves as it is told."""
+"""DNS messages made by hand, a client, and a server that misbehaves on demand."""
 
 import random
 import select
@@ -40,7 +40,7 @@ def name_of(message):
 
 
 def answer(asked, addresses=(), rcode=OK, flags=0, number=None, padding=0):
-    """An answer to the message `asked`; `padding` more bytes as a record of no known type."""
+    """An answer to the message `asked`, with a record of an unknown type of `padding` bytes."""
     records = [struct.pack(">HHHIH", 0xC00C, A, 1, 60, 4) + socket.inet_aton(address) for address in addresses]
     if padding:
         records.append(struct.pack(">HHHIH", 0xC00C, 65400, 1, 60, padding) + bytes(padding))
@@ -71,7 +71,7 @@ class Reply:
 
     @property
     def records(self):
-        """[(type, ttl, data)] of the answer section, whose names have to be pointers."""
+        """[(type, ttl, data)] of the answer section; its names must be pointers."""
         at, found = question_end(self.message), []
         for _ in range(struct.unpack(">H", self.message[6:8])[0]):
             kind, _, ttl, size = struct.unpack(">HHIH", self.message[at + 2 : at + 12])
@@ -86,7 +86,7 @@ class Reply:
 
 
 class Client:
-    """Asks `server` from a namespace."""
+    """Asks `server` from within a namespace."""
 
     def __init__(self, namespace, server):
         self.namespace, self.server = namespace, server
@@ -139,8 +139,8 @@ def ask_on(stream, message):
 
 class Upstream:
     """
-    A server at address:53. `behaviour` maps the first label of a name to a function from a query to the messages
-    that are sent back; without one it answers 192.0.2.1. `asked` counts names, `sources` has all (address, port).
+    A server at address:53. `behaviour` maps the first label of a name to a function that returns the messages to
+    send back for a query; by default the answer is 192.0.2.1. `asked` counts names, `sources` has all (address, port).
     """
 
     def __init__(self, address="127.0.0.1", behaviour=None, default="192.0.2.1"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Frames and packets by hand, for what no honest socket sends."""
+"""Frames and packets made by hand, which no ordinary socket would send."""
 
 import ipaddress
 import struct
@@ -14,7 +14,7 @@ def ether(source, destination, kind, payload):
 
 
 def tagged(tag_kind, inner_kind, payload, number=1):
-    """What follows the addresses of a frame of that VLAN; its payload may begin with another tag."""
+    """The part of a VLAN frame after the addresses; its payload may begin with another tag."""
     return struct.pack("!HHH", tag_kind, number, inner_kind) + payload
 
 
@@ -61,7 +61,7 @@ def arp(sender_mac, sender, target):
 
 
 def crc32c(data):
-    """RFC 3309: the checksum of SCTP."""
+    """The checksum of SCTP (RFC 3309)."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What each guest is like: the facts that a test over all guests needs. tests/guests/recipes/ builds them."""
+"""The facts about each guest that a test of all guests needs. tests/guests/recipes/ builds them."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Guest:
     name: str
-    init: str  # what /proc/1/comm says once it has booted
-    os: str  # what PRETTY_NAME begins with
+    init: str  # content of /proc/1/comm after the boot
+    os: str  # beginning of PRETTY_NAME
     reboot: str  # typed by root at a shell
     poweroff: str
-    notifies: bool = False  # says READY=1
+    notifies: bool = False  # whether it sends READY=1
     systemd: bool = False
 
 
@@ -33,5 +33,5 @@ ALL = {
     )
 }
 
-# Not in ALL: `tiny` has no shell to log in to. It is for latencies and for tests that need no more than an init.
+# Not in ALL: `tiny` has no shell to log in to. It is for latencies and for tests that need only an init.
 SYSTEMD = [name for name, guest in ALL.items() if guest.systemd]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The few system calls that Python 3.11 has no name for. Errors are OSError with the path."""
+"""System calls that Python 3.11 lacks. Errors are OSError with the path."""
 
 import ctypes
 import os
@@ -47,11 +47,11 @@ RENAME_EXCHANGE = 2
 
 
 def exchange(a, b):
-    """Two names trade what they name, at once."""
+    """Exchanges two files atomically."""
     _check(_libc.renameat2(AT_FDCWD, _bytes(a), AT_FDCWD, _bytes(b), RENAME_EXCHANGE), f"exchange {a} and {b}")
 
 
 def enter_network(path):
-    """Move the calling thread into the network namespace that `path` stands for."""
+    """Move the calling thread into the network namespace at `path`."""
     with open(path, encoding="ascii") as file:
         _check(_libc.setns(file.fileno(), CLONE_NEWNET), f"setns {path}")

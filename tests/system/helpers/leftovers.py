@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What a machine could leave behind, listed before and after a test, and the broom for a test that failed.
+Lists what a machine could leave behind, before and after a test, and cleans up after a test that failed.
 
-Mounts, processes, interfaces, firewall tables and state files are the session's own, so every difference counts.
-Cgroups and loop devices are the whole machine's: only names of this session count, or all with REDD_TEST_ALONE=1.
+Mounts, processes, interfaces, firewall tables and state files belong to the session, so every difference counts.
+Cgroups and loop devices are shared with the whole machine: only names of this session count, or all with REDD_TEST_ALONE=1.
 """
 
 import json
@@ -17,7 +17,7 @@ from . import cgroups, kernel, session
 
 STATE_FOLDERS = ("/run", "/var/lib/machines", "/var/lib/redd", "/var/log/redd", "/etc/systemd/nspawn", "/etc/redd",
                  "/nix/var/nix/gcroots/redd", "/nix/var/nix/profiles/per-container")
-# Made by the first use and kept: empty folders, and locks, which are never unlinked (that would be a race).
+# Made at the first use and kept: empty folders, and lock files, because unlinking them would be a race.
 KEPT_NAMES = {"/run/systemd", "/run/systemd/nspawn", "/run/systemd/nspawn/locks", "/run/lock", "/var/lib/redd/network/leases"}
 SETTLE_S = 15
 
@@ -35,7 +35,7 @@ def snapshot():
 
 
 def difference(before, timeout_s=SETTLE_S):
-    """{kind: [what is new or gone]}; asks again for a while, since the kernel frees some things late."""
+    """{kind: [what is new or gone]}. Retries for a while, since the kernel frees some things late."""
     deadline = time.monotonic() + timeout_s
     while True:
         after = snapshot()
@@ -51,7 +51,7 @@ def describe(found):
 
 
 def sweep(before):
-    """Take away what is not in the snapshot `before`, as well as can be done."""
+    """Removes what is not in the snapshot `before`, as far as possible."""
     for pid in _processes().keys() - before["processes"].keys():
         _kill(int(pid.split()[0]))
     for line in sorted(_mounts() - before["mounts"], key=lambda text: int(text.split()[0]), reverse=True):
@@ -71,7 +71,7 @@ def sweep(before):
 
 def _compare(kind, old, new):
     gone = old - new if isinstance(old, set) else set()
-    # A mount that came with the session goes when somebody outside removes its mount point.
+    # A mount of the session disappears if somebody outside removes its mount point.
     gone = {item for item in gone if kind != "mounts" or os.path.exists(item.split()[1])}
     return sorted(f"new:  {item}" for item in set(new) - set(old)) + sorted(f"gone: {item}" for item in gone)
 
@@ -83,7 +83,7 @@ def _mounts():
 
 
 def _processes():
-    """{"PID START COMMAND": command} of all in this session but its PID 1 and pytest."""
+    """{"PID START COMMAND": command} of all processes in this session except its PID 1 and pytest."""
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in (1, os.getpid()):
@@ -122,7 +122,7 @@ def _loop_devices():
 
 
 def _files():
-    """Everything below the state folders but what is in an image: of those the name is enough."""
+    """Everything below the state folders; of images, only the names."""
     found = set()
     for top in STATE_FOLDERS:
         for path, dirs, files in os.walk(top):
@@ -134,7 +134,7 @@ def _files():
 
 
 def _is_log(path):
-    """A machine's log outlives it: that is what it is for."""
+    """Logs are meant to outlive their machines."""
     return path.startswith("/var/log/redd/") and path.endswith(".log")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A veth pair into a network namespace that stands for a machine, and the link service that answers on it."""
+"""A veth pair into a network namespace that plays the machine, and the link service that answers on it."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ NAMES = Path("/run/redd/names")
 
 
 def program():
-    """The small program that serves a link; built beside redd."""
+    """The path of the small program that serves a link; it is built with redd."""
     return command.program().parents[1] / "tests/link-service"
 
 
@@ -28,7 +28,7 @@ def publish(name, *addresses):
 
 
 class Namespace:
-    """A network namespace, kept by a process that does nothing."""
+    """A network namespace, held by a process that does nothing."""
 
     def __init__(self):
         self.holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"], stdin=subprocess.DEVNULL)
@@ -44,7 +44,7 @@ class Namespace:
         return subprocess.run(self.argv(*argv), check=check, timeout=timeout, **options)
 
     def socket(self, *arguments):
-        """A socket of the namespace; the caller stays where it is."""
+        """A socket in the namespace; the caller stays in its own."""
         keep = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             kernel.enter_network(self.path)
@@ -59,7 +59,7 @@ class Namespace:
 
 
 class Link:
-    """ve-NUMBER of the session and host0 of a namespace, both up; the host's end has its addresses."""
+    """ve-NUMBER in the session and host0 in a namespace, both up; the host's end has its addresses."""
 
     def __init__(self, number=1, bridge=None):
         self.number = number
@@ -84,14 +84,14 @@ class Link:
         self.guest.run("ip", "link", "set", "lo", "up")
 
     def up(self, *addresses):
-        """host0 is up, has these addresses, and needs no more time."""
+        """Brings host0 up with these addresses, ready to use."""
         for address in addresses:
             self.guest.run("ip", "address", "add", address, "dev", "host0", *(["nodad"] if ":" in address else []))
-        self.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.accept_dad=0")  # as redd has it
+        self.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.accept_dad=0")  # as redd sets it
         self.guest.run("ip", "link", "set", "host0", "up")
 
     def up_by_hand(self):
-        """As a machine is that asks nobody for its addresses."""
+        """As in a machine with static addresses."""
         self.guest.run("sysctl", "-qw", "net.ipv6.conf.host0.accept_ra=0")
         self.up(f"{self.guest4}/28", f"{self.guest6}/64")
 
@@ -102,7 +102,7 @@ class Link:
 
     @contextmanager
     def served(self, *more):
-        """Yields the process that serves, which must end well when it is told to."""
+        """Yields the serving process, which must end without error when told to."""
         with subprocess.Popen(self.argv(*more), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout.readline() == "ready\n"
@@ -127,7 +127,7 @@ def open_files(process):
 
 
 def status_of(process, key):
-    """A number of /proc/PID/status."""
+    """A number from /proc/PID/status."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1])

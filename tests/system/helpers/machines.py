@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Machines of one test: names nobody else has, images from guest tarballs, and their end when the test ends."""
+"""Machines of one test: unique names, images from guest tarballs, and removal when the test ends."""
 
 import itertools
 import re
@@ -17,7 +17,7 @@ _counter = itertools.count(1)
 
 
 class Machine:
-    """One image and what runs from it. str() of it is its name, so it can be given to redd as it is."""
+    """An image and the machine that runs from it. Its str() is its name, so it can be an argument of redd."""
 
     def __init__(self, redd, name, guest):
         self.redd, self.name, self.guest = redd, name, guest
@@ -35,7 +35,7 @@ class Machine:
         return self
 
     def property(self, key):
-        """One value of `redd show`, "" when the machine does not run or has none."""
+        """A value of `redd show`; "" if the machine does not run or has none."""
         result = self.redd.run("show", self.name)
         found = re.search(rf"^{key}=(.*)$", result.out, re.M)
         return found.group(1).strip() if found and result.code == 0 else ""
@@ -52,7 +52,7 @@ class Machine:
         return result.out.replace("\r\n", "\n").rstrip("\n")
 
     def wait_for_prompt(self, timeout_s=60):
-        """Until the boot is over. An init that cannot say READY=1 is ready for redd before it can be talked to."""
+        """Waits for the end of the boot. An init that cannot send READY=1 counts as ready before it accepts input."""
         last_boot = lambda: self.redd.run("logs", self.name).out.rpartition("-- started --")[2]
         wait_until(lambda: "login" in last_boot(), f"{self.name} shows a login prompt", timeout_s)
         return self
@@ -62,7 +62,7 @@ class Machine:
 
 
 class Pool:
-    """Makes machines and forgets none: close() ends and removes them all."""
+    """Makes machines; close() ends and removes them all."""
 
     def __init__(self, redd):
         self.redd, self.machines, self.claimed = redd, [], []
@@ -71,14 +71,14 @@ class Pool:
         return f"{session.tag}-{stem}-{next(_counter)}"
 
     def claim(self, name):
-        """For a test that must use a name of its own choosing; it is cleaned up as others are."""
+        """For a test that needs a certain name; cleaned up like others."""
         session.claimed_names.add(name)
         machine = Machine(self.redd, name, None)
         self.machines.append(machine)
         return machine
 
     def add(self, guest, name=None, unpack=False):
-        """A machine from guest's tarball, by `redd import-tar`, or by tar alone with unpack=True."""
+        """Makes a machine from guest's tarball, by `redd import-tar` or, with unpack=True, by tar alone."""
         name = name or self.fresh_name(guest)
         machine = self.claim(name)
         machine.guest = guest
@@ -97,14 +97,14 @@ class Pool:
             if machine.root.exists():
                 self.redd.run("remove", machine.name)
             (Path("/etc/systemd/nspawn") / f"{machine.name}.nspawn").unlink(missing_ok=True)
-            # Kept on purpose when a machine ends, and when its image goes: it tells why.
+            # The log is kept on purpose when a machine ends and when its image is removed: it tells why.
             for log in Path("/var/log/redd").glob(f"{machine.name}.log*"):
                 log.unlink()
         self.machines.clear()
 
 
 def tarball(guest, suffix=".tar"):
-    """Path of the guest's tarball; built where missing. nixos has .tar.xz (pixz), .t.tar.xz (pixz -t), .xz-T0.tar.xz."""
+    """Path of the guest's tarball; built if missing. nixos has .tar.xz (pixz), .t.tar.xz (pixz -t), .xz-T0.tar.xz."""
     folder = session.build_guest(guest)
     path = folder / f"{guest}{suffix}"
     if not path.exists():
@@ -113,6 +113,6 @@ def tarball(guest, suffix=".tar"):
 
 
 def erase(root):
-    """Remove a tree by hand, also what a NixOS guest has made immutable in it."""
+    """Removes a tree without redd, also files that a NixOS guest has made immutable."""
     subprocess.run(["chattr", "-R", "-f", "-i", root], capture_output=True, check=False)
     subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Network namespaces that a test makes for itself, each with a mount namespace beside it; gone with their holder."""
+"""Network namespaces of a test, each with a mount namespace; they disappear with their holder."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @contextlib.contextmanager
 def network_of(pid):
-    """For sockets: one belongs for good to the namespace it was made in."""
+    """For making sockets: a socket stays in the namespace that it was made in."""
     with open("/proc/self/ns/net", "rb") as before, open(f"/proc/{pid}/ns/net", "rb") as inside:
         _setns(inside.fileno())
         try:

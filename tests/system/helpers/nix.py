@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-A Nix store of the session's own at /nix, with Debian's Nix and no daemon. The two generations of the nixos guest come from
-its nixos.nar; small systems that no Linux would call one are built here.
+The session's own Nix store at /nix, with Debian's Nix and no daemon. The two generations of the nixos guest come from
+its nixos.nar; tiny systems, just large enough for redd, are built here.
 """
 
 import os
@@ -17,7 +17,7 @@ ROOTS = Path("/nix/var/nix/gcroots/redd")
 TOOLS = ("nix-store", "nix-build", "nix-daemon")
 PAGES = ("hello from the container!\n", "hello from the second generation!\n")
 
-# A closure of COUNT paths and a system with `init`; a link and a file among them, as real ones have.
+# A closure of COUNT paths and a system with `init`. As in real ones, some paths are a link or a file.
 EXPRESSION = """
 { name, count, init, salt ? "", builder ? "/bin/bash" }:
 let names = builtins.genList (i: "p${toString i}") count; in
@@ -54,7 +54,7 @@ def is_possible():
 
 
 def make_store():
-    """Once in a session: an empty store on the real disk."""
+    """Makes an empty store on the real disk, once in a session."""
     session.bind_own_nix()
     conf = session.folder / "nix-conf"
     conf.mkdir()
@@ -73,7 +73,7 @@ def run(*argv, **options):
 
 
 def generations():
-    """Store paths of the guest's two generations, imported where they are not."""
+    """Store paths of the guest's two generations; imports them if necessary."""
     folder = session.build_guest("nixos")
     paths = (folder / "nixos.systems").read_text().split()
     if any(not is_valid(path) for path in paths):
@@ -83,7 +83,7 @@ def generations():
 
 
 def build_small(name, count=3, init="#!@out@/bin/sh\nexit 0\n", salt=""):
-    """A system of busybox alone; it dies at once unless `init` says otherwise."""
+    """A system that has only busybox; it ends at once unless `init` is given."""
     file = session.folder / "small.nix"
     file.write_text(EXPRESSION)
     out = run("nix-build", file, "--no-out-link", "--argstr", "name", name, "--arg", "count", count, "--argstr", "init", init,
@@ -100,7 +100,7 @@ def closure(path):
 
 
 def collect_garbage():
-    """Everything that is not rooted goes."""
+    """Deletes everything that no root needs."""
     return run("nix-store", "--gc")
 
 
@@ -109,12 +109,12 @@ def current(name):
 
 
 def forget(name):
-    """What a failed test left of a machine."""
+    """Removes what a failed test left of a machine."""
     for parent in (PROFILES, ROOTS):
         shutil.rmtree(parent / name, ignore_errors=True)
 
 
 def delete_path(path):
-    """As somebody with too much power does it: the database still knows it."""
+    """Deletes a path by force, so that it is still in the database."""
     subprocess.run(["chmod", "-R", "u+w", path], check=True)
     subprocess.run(["rm", "-rf", path], check=True)

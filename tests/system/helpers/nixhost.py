@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-A host with a /nix of its own: a mount namespace whose root is this machine's but for /nix, which is an empty folder
-of the test. Real Nix (Debian's nix-bin) runs in it as root, without a daemon, sandbox or network.
+A host with its own /nix: a mount namespace with this machine's root, except that /nix is an empty folder of the
+test. Real Nix (Debian's nix-bin) runs in it as root, without a daemon, sandbox or network.
 
     host = NixHost(folder)      host("nix-store", "--gc")     host.build(EXPRESSION)     host.close()
 
@@ -26,7 +26,7 @@ substituters =
 flake-registry =
 """
 
-# Stays alive as the holder of the namespace; "ready" once its root is in place.
+# Stays alive to hold the namespace; prints "ready" when its root is in place.
 ARRANGE = r"""
 root=$1/root; mkdir "$root"; mount -t tmpfs -o mode=755 nix-root "$root"
 for top in /*; do
@@ -39,8 +39,8 @@ mkdir "$root/nix"; mount --bind "$1/nix" "$root/nix"
 exec chroot "$root" /bin/sh -c 'echo ready; exec sleep infinity'
 """
 
-# A system as far as redd looks at one. A builder that ends with a program which closes stderr is killed by Nix now and
-# then: each ends with `exit 0`. No package has a version of a real one: what counts is names and references.
+# A system with the parts that redd looks at. Nix sometimes kills a builder that ends with a program which closes stderr, so
+# each ends with `exit 0`. Versions are made up: only names and references matter.
 EXPRESSION = r"""
 let
   make = name: script: inputs: derivation ({
@@ -92,7 +92,7 @@ class NixHost:
         self.holder.stdout.close()
 
     def prefix(self):
-        """A command line that runs what follows on this host."""
+        """The beginning of a command line, which runs the rest of it on this host."""
         proc = f"/proc/{self.holder.pid}"
         return [NSENTER, f"--mount={proc}/ns/mnt", f"--root={proc}/root", f"--wd={proc}/root{self.folder}", "--"]
 
@@ -116,7 +116,7 @@ class NixHost:
         return subprocess.Popen([*self.prefix(), *map(str, argv)], env=self.environment(), **options)
 
     def build(self, expression=EXPRESSION):
-        """{attribute: store path} of a set of derivations."""
+        """Builds a set of derivations; returns {attribute: store path}."""
         file = self.folder / "x.nix"
         file.write_text(expression)
         names = self("nix-instantiate", "--eval", "--strict", "--json", "-E", f"builtins.attrNames (import {file})").out
@@ -131,11 +131,11 @@ class NixHost:
         return self("nix-store", "--gc").out
 
     def has(self, path):
-        """In the store's folder; `path` is /nix/store/…"""
+        """Whether the store has `path`, /nix/store/…"""
         return os.path.lexists(self.nix / Path(path).relative_to("/nix"))
 
     def register_many(self, count):
-        """A closure of `count` paths that exist and are registered, each needing the next; the first one."""
+        """Makes a closure of `count` registered paths, each of which refers to the next; returns the first."""
         names = [f"{i:032d}-many-{i}" for i in range(count)]
         text = ""
         for i, name in enumerate(names):

@@ -26,12 +26,12 @@ def program():
     return command.program().parents[1] / "tests/tools/firewall-set"
 
 
-# In front of an argv: as the kernel is, and as one without tables that persist (Linux 6.9).
+# Prefixes of a command line: the kernel as it is, or as one before 6.9, without persistent tables.
 KERNELS = {"this kernel": (), "an older kernel": ("setarch", "--uname-2.6")}
 
 
 class Filter:
-    """The program, running in a namespace; what leads to the machine goes when it goes."""
+    """The program, running in a namespace; the rules that lead to the machine disappear with it."""
 
     def __init__(self, host, machine="web", kernel=()):
         self.process = host.popen(*kernel, program(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -51,7 +51,7 @@ class Filter:
         self.process.wait()
 
     def blocker(self, link):
-        """(what, mend), or None."""
+        """(what blocks, the command against it), or None."""
         *found, result = self.ask(f"blocker {link}").split(" | ")
         assert result == "ok"
         return tuple(found) or None
@@ -63,7 +63,7 @@ class Filter:
         return int(number)
 
     def set_usual(self, *ports, link="ve-web", zone="", **others):
-        """Everything a machine of the usual kind has, with (protocol, first, last, guest[, bind]) ports."""
+        """Sets all rules of an ordinary machine, with (protocol, first, last, guest[, bind]) ports."""
         rules = {
             "link": link, "masquerade": "yes", "subnet4": SUBNET, "subnet6": f"{GATE6}/64",
             "translates_loopback": "no" if zone else "yes", "check_source": "yes", "serves": "yes", "guest_mac": GUEST_MAC, "guest4": GUEST, "guest6": GUEST6,
@@ -78,7 +78,7 @@ class Net:
         self.world, self.host, self.guest = Netns(), Netns(), Netns()
         self.made = [self.world, self.host, self.guest]
         self.host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
-        # What the filter must do may not be done by the kernel's own check.
+        # Turn off the kernel's own check: the filter must do it.
         self.host.sh("for i in all default; do echo 0 > /proc/sys/net/ipv4/conf/$i/rp_filter; done")
         self.join("eth0", HOST_MAC[:-1] + "7", self.world, "eth0", HOST_MAC[:-1] + "8")
         self.address(self.host, "eth0", f"{HOST}/24", f"{HOST6}/64")

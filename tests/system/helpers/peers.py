@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The other program that boots such guests, to prove that a guest is sound before redd is blamed."""
+"""systemd-nspawn, to check that a guest itself works before blaming redd."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ PATH = shutil.which("systemd-nspawn")
 
 
 def _enter_own_group(name):
-    """Run in the new child: a group of its own in the trees that an init manages, as a service manager would give."""
+    """Runs in the new child: joins a new group in the trees that an init manages, as under a service manager."""
     for top in cgroups.hierarchies():
         if top.name in ("unified", "systemd", "cgroup"):
             group = top / name
@@ -21,10 +21,10 @@ def _enter_own_group(name):
 
 
 def nspawn(root, *options, timeout=60):
-    """systemd-nspawn --boot on a terminal; no systemd is needed outside."""
+    """systemd-nspawn --boot on a terminal; works without systemd outside."""
     group = f"{session.tag}-nspawn"
     env = {**os.environ, "TERM": "dumb"}
-    # systemd 258 and later boot on cgroup v2 alone.
+    # systemd 258 and later need cgroup v2 only.
     if (root / "nix").exists() or _has_new_systemd(root):
         env["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1"
     args = ["--register=no", "--keep-unit", "--boot", "--quiet", "--link-journal=no", "-D", str(root), *options]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Other processes, which go on while they are looked at."""
+"""Looks at other processes, which may change meanwhile."""
 
 import contextlib
 import os
 
 
 def descriptors(pid):
-    """What the open descriptors of a process lead to. One that is closed meanwhile is left out."""
+    """The targets of the open descriptors of a process, without those that are closed meanwhile."""
     targets = []
     for number in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -15,12 +15,12 @@ def descriptors(pid):
 
 
 def can_lower_oom_score():
-    """CAP_SYS_RESOURCE, which redd in a container may lack."""
+    """Whether there is CAP_SYS_RESOURCE, which redd in a container may lack."""
     with open("/proc/self/status", encoding="ascii") as file:
         effective = next(line for line in file if line.startswith("CapEff:")).split()[1]
     return bool(int(effective, 16) >> 24 & 1)
 
 
 def oom_score_of_machines():
-    """Above the supervisor's, which is as low as allowed."""
+    """The score that machines get: above the supervisor's, which is as low as allowed."""
     return "0" if can_lower_oom_score() else "100"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Marks a test as the proof of a row of SECURITY.md, whose tables are made from these marks:
+Marks a test as proof of a row of SECURITY.md. The tables there are made from these marks:
 
     @row("N03", "guest → 127.0.0.0/8 of the host", "dropped at ingress, also with CheckSource=no")
     def test_loopback_of_the_host_is_out_of_reach(...):
 
-The first mark of a row gives its attack and its defence; further tests of the same row give the row alone.
-C tests say it in a comment in front of the function:  /* security row: N03 */
+One mark of a row gives its attack and its defence; the others give the row only.
+C tests have a comment in front of the function:  /* security row: N03 */
 """
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-A test session's own world: mount, pid and network namespaces in which /run, /etc, /var/cache, /var/lib and /var/log are
-the session's, so that no test can touch the machine it runs on and two sessions never see each other.
+Namespaces of a test session: mount, pid and network namespaces with their own /run, /etc, /var/cache, /var/lib and /var/log.
+So no test can touch the machine it runs on, and two sessions never see each other.
 
     the process you started    waits; builds guests when asked (it still has the network); tidies up at the end
       └─ PID 1 of the session  reaps
-           └─ pytest           goes on as if nothing had happened
+           └─ pytest           goes on as usual
 
-Cgroups and loop devices stay the machine's: names made here carry the session's tag.
+Cgroups and loop devices are shared with the machine, so names made here contain the session's tag.
 """
 
 import os
@@ -32,7 +32,7 @@ claimed_names = set()
 
 
 def enter():
-    """Move this process into a session of its own. Returns only there. Called once, before any thread is made."""
+    """Moves this process into a new session, and returns only there. Call once, before there are threads."""
     global _builder, folder, tag
     tag = f"t{os.getpid()}"
     folder = SCRATCH / tag
@@ -55,7 +55,7 @@ def enter():
 
 
 def build_guest(name):
-    """Path of the folder with the tarballs of guest `name`, built first where it is missing."""
+    """Path of the folder with the tarballs of guest `name`; builds it if missing."""
     if _builder is None:
         return _run_builder(name)
     _builder.write(name + "\n")
@@ -105,7 +105,7 @@ def _fork_and_wait():
 
 
 def _fork_and_reap():
-    """The caller becomes PID 1 of the session and stays here; its child returns."""
+    """The caller becomes PID 1 of the session and doesn't return; its child does."""
     child = os.fork()
     if not child:
         return
@@ -127,7 +127,7 @@ def _arrange_mounts():
     kernel.mount(GUEST_CACHE, aside, None, kernel.MS_BIND)
     for path in ("/etc", "/var/cache", "/var/lib", "/var/log"):
         _overlay(path)
-    # Guests that are built while we run have to show up here.
+    # Guests that are built while this session runs have to appear here.
     kernel.mount(aside, GUEST_CACHE, None, kernel.MS_BIND)
     kernel.umount(aside)
     kernel.mount("tmpfs", "/run", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
@@ -139,7 +139,7 @@ def _arrange_mounts():
 
 
 def _mount_sysfs():
-    """A sysfs of the session's network namespace, with the cgroup trees as they were."""
+    """Mounts a sysfs of the session's network namespace, and the cgroup trees as before."""
     aside = folder / "sys"
     aside.mkdir()
     flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
@@ -158,7 +158,7 @@ def _overlay(path):
 
 
 def _bind_own(path):
-    """An empty folder on the real disk: images on tmpfs or overlayfs would behave differently."""
+    """Binds an empty folder of the real disk: images on tmpfs or overlayfs would behave differently."""
     own = folder / "bind" / path.lstrip("/").replace("/", "-")
     own.mkdir(parents=True)
     own.chmod(0o700)
@@ -168,8 +168,8 @@ def _bind_own(path):
 
 def bind_own_nix():
     """
-    An empty /nix. Where the machine has none, the empty folder it is mounted on stays: to remove a mount point takes the
-    mount away in every namespace, other sessions' too.
+    Mounts an empty /nix. If the machine has no /nix, the empty folder stays as mount point: removing it would unmount it in
+    every namespace, also in other sessions.
     """
     _bind_own("/nix")
     os.chmod("/nix", 0o755)
@@ -194,5 +194,5 @@ def is_possible():
 
 
 def is_ours(path):
-    """Whether a path or name of something that all sessions share was made by this session."""
+    """Whether this session made a path or name in something that all sessions share."""
     return (tag is not None and tag in path) or any(name in path for name in claimed_names)

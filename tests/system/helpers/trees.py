@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Small trees to run commands from, and canaries: folders outside of them that nobody may touch."""
+"""Small trees to run commands from, and canaries: folders outside that nobody may touch."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ APPLETS = ("cat", "chroot", "cp", "echo", "env", "grep", "id", "ip", "ls", "mkdi
 
 
 def make_busybox(root):
-    """A tree with a static busybox, root and alice."""
+    """A tree with a static busybox and the users root and alice."""
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     shutil.copy(BUSYBOX, root / "bin/busybox")
@@ -25,7 +25,7 @@ def make_busybox(root):
 
 
 def compile_static(source, target):
-    """One C program that runs in any tree."""
+    """Compiles a C program that runs in any tree."""
     subprocess.run(["gcc", "-O1", "-static", "-x", "c", "-", "-o", target], input=source, text=True, check=True)
     return target
 
@@ -38,7 +38,7 @@ def make_canary(root):
 
 
 def state(root):
-    """Everything about a folder that an attack could change."""
+    """Everything of a folder that an attack could change."""
     found = {}
     for path in (root, *sorted(root.rglob("*"))):
         st = path.lstat()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Waiting for something to become true, with a bound and a name for what did not."""
+"""Waits for conditions, with a time limit and an error that names the condition."""
 
 import time
 
 
 def wait_until(condition, what, timeout_s=30, interval_s=0.05):
-    """The first true value of condition()."""
+    """Waits until condition() is true; returns its value."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
@@ -17,7 +17,7 @@ def wait_until(condition, what, timeout_s=30, interval_s=0.05):
 
 
 def settle(read, what, quiet_s=0.5):
-    """What read() says once that has not changed for a while."""
+    """Waits until read() gives the same value for a while; returns it."""
     seen = [read()]
 
     def is_quiet():

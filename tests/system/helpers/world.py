@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What lies beyond the host: a network namespace that knows nothing of machines, by an interface of the host."""
+"""The network beyond the host: a namespace behind an interface of the host, which knows nothing of machines."""
 
 import subprocess
 from pathlib import Path
@@ -18,12 +18,12 @@ def _run(*argv):
 
 
 class World:
-    """Answers on PORT with the address that it sees; see helpers/answers.py."""
+    """Answers on PORT with the source address of the client; see helpers/answers.py."""
 
     def __init__(self):
         self.netns = Netns()
         _run("ip", "link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", self.netns.pid)
-        # Its own link-local address need not be tentative for a second, in which the kernel asks for no neighbour.
+        # Skip duplicate address detection: while the link-local address is tentative, for a second, the kernel solicits no neighbour.
         Path(f"/proc/sys/net/ipv6/conf/{LINK}/accept_dad").write_text("0", encoding="ascii")
         self.netns.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0")
         for address in (f"{HOST}/24", f"{HOST6}/64"):

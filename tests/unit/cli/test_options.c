@@ -19,7 +19,7 @@
 #include "log/log.h"
 
 static char last_message[512];
-static char **kept; /* what members of struct cli point to */
+static char **kept; /* for members of struct cli to point to */
 
 static void keep_first(enum log_level level, const char *line, void *userdata)
 {
@@ -27,7 +27,7 @@ static void keep_first(enum log_level level, const char *line, void *userdata)
 		(void)snprintf(last_message, sizeof(last_message), "%s", line);
 }
 
-/* Words of `line` as arguments; the number of those taken, or -errno. */
+/* Parses the words of `line`; the number of words used, or -errno. */
 static int take(struct cli *cli, const char *line, enum options_wish *wish)
 {
 	autostrv char **words = NULL;
@@ -80,7 +80,7 @@ static void test_wishes(void **unused)
 }
 
 /* security row: X07 */
-/* X07: without a value it is the caller's wish to pass his own; without one there, nothing. */
+/* X07: a name without a value passes the caller's value; if the caller has none, nothing. */
 static void test_environment_of_the_caller(void **unused)
 {
 	enum options_wish wish;
@@ -126,7 +126,7 @@ static void test_arguments_end_options(void **unused)
 
 	assert_int_equal(take(&cli, "-q list -a", &wish), 1);
 	assert_false(cli.all);
-	/* "-" is an argument: standard input. */
+	/* "-" is an argument, for standard input. */
 	assert_int_equal(take(&cli, "- -q", &wish), 0);
 }
 

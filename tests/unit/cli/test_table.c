@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tables as text and as JSON, byte for byte; P11: nothing that a terminal obeys comes through. */
+/* Tables as text and as JSON, byte for byte. P11: no control sequences get through. */
 #include "check.h"
 #include "cli/cli.h"
 #include "cli/table.h"
@@ -19,7 +19,7 @@ static char *print(struct table *t, const struct cli *cli)
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
-	/* Memory is no terminal: width and colours have nothing to ask. */
+	/* Memory is no terminal: no width and no colours. */
 	assert_int_equal(table_print(t, out, cli, "image", "images"), 0);
 	assert_int_equal(fclose(out), 0);
 	return text;
@@ -148,7 +148,7 @@ static void test_fields(void **state)
 	assert_string_equal(text, "            Type: dir\\x1b\n");
 }
 
-/* A closed pipe or a full disk is an error, not silence. */
+/* A closed pipe or a full disk is an error. */
 static void test_write_error(void **state)
 {
 	autotable struct table *t = make();

@@ -111,7 +111,8 @@ static void what_is_not_asked_for_costs_no_chain(void **state)
 }
 
 /* security row: N17 */
-/* What confines the machine stays when its owner's socket is gone; what leads to it goes. */
+/* When the owner's socket is closed, the table that confines the machine stays; the other one is
+ * removed. */
 static void what_confines_outlives_its_owner(void **state)
 {
 	static const struct {
@@ -119,7 +120,7 @@ static void what_confines_outlives_its_owner(void **state)
 		const char *tables;
 	} rows[] = {
 		{PER_LINUX, "table netdev redd-m\n"},
-		/* A kernel that says it is 2.6 is not asked for what is newer. */
+		/* If the kernel reports version 2.6, redd doesn't try newer features. */
 		{PER_LINUX | UNAME26, "table netdev redd-m/kept\n"},
 	};
 	struct firewall_config rules = usual();
@@ -135,7 +136,7 @@ static void what_confines_outlives_its_owner(void **state)
 		inet = netfilter_nft("list tables inet");
 		assert_string_equal(inet, "");
 		netdev = netfilter_nft("list tables netdev");
-		/* This kernel may be one without, whatever it says. */
+		/* This kernel may lack the feature, whatever its version. */
 		if (!streq(netdev, rows[1].tables))
 			assert_string_equal(netdev, rows[i].tables);
 		assert_int_equal(firewall_close(firewall_open(), "m"), 0);
@@ -180,7 +181,8 @@ static void the_link_is_checked(void **state)
 
 	set(firewall, &rules);
 	text = netfilter_nft("list table netdev redd-m");
-	/* In this order: what is served is dropped before addresses are accepted. */
+	/* The order matters: packets for redd's services are dropped before addresses are accepted.
+	 */
 	at = text;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		assert_line(at, lines[i]);

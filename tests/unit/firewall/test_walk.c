@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which filters of others would drop what a machine sends and gets. Rows of real rule sets. */
+/* Whether other programs' filters would drop a machine's packets. Rows from real rule sets. */
 #include "fake_netlink.h"
 #include "firewall/firewall.h"
 #include "firewall/ruleset.h"
@@ -16,7 +16,7 @@
 static bool has_netfilter;
 
 static const struct {
-	const char *what; /* NULL: nothing is in the way */
+	const char *what; /* NULL: nothing blocks */
 	const char *rules;
 } rows[] = {
 	{NULL, ""},
@@ -28,10 +28,10 @@ static const struct {
 	{NULL, CHAIN("drop", "iifname { \"ve-x\", \"ve-m\" } accept\noifname \"ve-m\" accept")},
 	{NULL, CHAIN("drop", "iifname vmap { \"ve-m\" : accept, \"b\" : drop }\noifname \"ve-m\" "
 			     "accept")},
-	/* One direction is not enough. */
+	/* Both directions must be accepted. */
 	{BY_POLICY, CHAIN("drop", "iifname \"ve-m\" accept")},
 	{BY_POLICY, CHAIN("drop", "oifname \"ve-m\" accept")},
-	/* Others' interfaces, ports and states let nothing of ours pass. */
+	/* Accepts for other interfaces, ports and states don't help. */
 	{BY_POLICY, CHAIN("drop", "iifname \"ve-m2\" oifname \"ve-m2\" accept")},
 	{BY_POLICY, CHAIN("drop", "iifname { \"br0\", \"eth1\" } accept")},
 	{BY_POLICY, CHAIN("drop", "iifname != { \"ve-m\", \"eth1\" } accept")},
@@ -40,14 +40,14 @@ static const struct {
 	{BY_POLICY, CHAIN("drop", "ct state vmap { established : accept, invalid : drop }")},
 	{BY_POLICY, CHAIN("drop", "meta mark 7 accept")},
 	{BY_POLICY, CHAIN("drop", "iifname \"ve-m\" tcp dport 80 accept")},
-	/* As firewalld's: a forwarded port passes by its state. */
+	/* As with firewalld: a forwarded port is accepted by its state. */
 	{BY_RULE, CHAIN("accept", "ct status dnat accept\nreject")},
 	{NULL, CHAIN("accept", "ct state established,related accept\nct status dnat accept\n"
 			       "iifname \"ve-m\" accept\nreject")},
 	{BY_RULE, CHAIN("accept", "ct status dnat accept\niifname \"ve-m\" accept\nreject")},
 	{BY_POLICY, CHAIN("drop", "ct state new accept")},
 	{NULL, CHAIN("drop", "iifname != \"eth1\" accept\noifname != \"eth1\" accept")},
-	/* Addresses, and the other side's interface, are not known: no alarm. */
+	/* Addresses and the other interface are unknown: no warning. */
 	{NULL, CHAIN("drop", "ip saddr 192.168.0.0/16 accept\nip daddr 192.168.0.0/16 accept\n"
 			     "ip6 saddr fd00::/8 accept\nip6 daddr fd00::/8 accept")},
 	{NULL, CHAIN("drop", "iifname \"ve-m\" oifname \"eth0\" accept\noifname \"ve-m\" accept")},
@@ -68,7 +68,7 @@ static const struct {
 	{BY_RULE, "table inet f {\nchain u {\ndrop\n}\nchain c {\n" BASE "accept;\njump u\n}\n}\n"},
 	{NULL, "table inet f {\nchain u {\ndrop\n}\nchain c {\n" BASE
 	       "accept;\ntcp dport 1 jump u\niifname \"x\" jump u\n}\n}\n"},
-	/* Only filters at hook forward are asked. */
+	/* Only filters at hook forward matter. */
 	{NULL,
 	 "table inet f {\nchain c {\ntype filter hook input priority 0; policy drop;\n}\n}\n"},
 	{NULL, "table bridge f {\nchain c {\n" BASE "drop;\n}\n}\n"},
@@ -100,7 +100,7 @@ static void what_drops_is_named_and_nothing_else(void **state)
 	}
 }
 
-/* An administrator who lets machines call, and no more, has done all that one without ports needs.
+/* If the administrator allows outgoing connections, a machine without ports needs nothing else.
  */
 static void ports_are_asked_for_where_there_are_any(void **state)
 {
@@ -139,7 +139,7 @@ static void a_loop_of_rules_ends(void **state)
 
 	if (!has_netfilter)
 		skip();
-	/* Two jumps in each of 15 chains: a way for every subset. */
+	/* Two jumps in each of 15 chains: 2^15 paths. */
 	buf_add_str(&rules, "table inet f {\nchain c15 { }\n");
 	for (int i = 14; i >= 1; i--)
 		buf_printf(&rules, "chain c%d {\njump c%d\njump c%d\n}\n", i, i + 1, i + 1);
@@ -155,7 +155,7 @@ static void a_loop_of_rules_ends(void **state)
 	}
 }
 
-/* Half a chain would call blocked what is not, or the other way round. */
+/* From half a ruleset, the result would be wrong. */
 static void rules_that_changed_meanwhile_are_read_again(void **state)
 {
 	autoruleset struct firewall_ruleset ruleset = {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The device filter on real cgroups, both kinds: a process in one makes and opens device nodes (K03
+ * The device filter on real cgroups, v1 and v2: a process in one makes and opens device nodes (K03
  * of the threat catalogue). Needs root and a writable cgroup tree, else the cases are skipped.
  */
 #include <errno.h>
@@ -51,7 +51,7 @@ static int try_mknod(mode_t mode, dev_t device)
 	return r;
 }
 
-/* Returns a child's exit code: 0 or the line of the attempt that went wrong. */
+/* Returns the child's exit code: 0, or the line of the failed attempt. */
 typedef int (*attempts_fn)(void);
 
 #define WANT(error, attempt)                                                                       \
@@ -73,7 +73,7 @@ static int attempt_defaults(void)
 	WANT(0, try_mknod(S_IFCHR, makedev(10, 229)));
 	WANT(0, try_mknod(S_IFCHR, makedev(136, 77)));
 	WANT(0, try_mknod(S_IFIFO, 0));
-	WANT(0, try_mknod(S_IFCHR, makedev(0, 0))); /* overlayfs: a file that has gone */
+	WANT(0, try_mknod(S_IFCHR, makedev(0, 0))); /* a whiteout of overlayfs */
 	WANT(0, try_open("/dev/null", O_RDWR));
 	WANT(0, try_open("/dev/zero", O_RDWR));
 	WANT(0, try_open("/dev/full", O_RDONLY));
@@ -86,7 +86,7 @@ static int attempt_defaults(void)
 static int attempt_parts(void)
 {
 	WANT(0, try_open("/dev/null", O_RDONLY));
-	WANT(EPERM, try_open("/dev/null", O_RDWR)); /* each of two rules gives half */
+	WANT(EPERM, try_open("/dev/null", O_RDWR)); /* two rules, each of which allows half */
 	WANT(EPERM, try_open("/dev/zero", O_RDONLY));
 	WANT(0, try_open("/dev/zero", O_WRONLY));
 	WANT(EPERM, try_mknod(S_IFCHR, makedev(1, 3)));
@@ -146,15 +146,15 @@ static int fixture_free(void **state)
 	(void)rmdir(f->nodes);
 	if (f->cgroup_fd >= 0)
 		(void)close(f->cgroup_fd);
-	/* The child is reaped, but a dying task may keep its cgroup busy for an instant more. */
+	/* The child is reaped, but a dying task can keep its cgroup busy for a moment. */
 	for (int i = 0; f->cgroup[0] && i < 100 && rmdir(f->cgroup) < 0 && errno == EBUSY; i++)
 		usleep(10000);
 	free(f);
 	return 0;
 }
 
-/* A fresh cgroup below the first of `trees` that is of this file system type; or the case is
- * skipped. */
+/* Makes a cgroup below the first of `trees` that has this file system type; without one, the case
+ * is skipped. */
 static void make_cgroup(struct fixture *f, const char *const *trees, long magic)
 {
 	struct statfs fs;
@@ -218,7 +218,7 @@ static int attempt_unfiltered(void)
 	return try_open("disk", O_RDONLY) == EPERM;
 }
 
-/* The other cases prove something only where the same attempts succeed without a filter. */
+/* The other cases prove something only if the same attempts succeed without a filter. */
 static void test_without_filter(void **state)
 {
 	make_cgroup2(*state);
@@ -247,7 +247,7 @@ static void test_bpf_no_rules_deny_all(void **state)
 	run_inside(*state, attempt_nothing);
 }
 
-/* A second program can only take away: a guest's own manager can't widen ours. */
+/* A second program can only deny more: a guest's manager can't widen redd's filter. */
 static void test_bpf_programs_must_agree(void **state)
 {
 	static const struct device_rule everything[] = {
@@ -325,7 +325,7 @@ static void test_format(void **state)
 	assert_string_equal(text, "b 4095:1048575 rwm");
 }
 
-/* Without the capability: EPERM, after the try with more memory, and the limit is as it was. */
+/* Without the capability: EPERM, after a retry with a higher memory limit, which is restored. */
 static int load_unprivileged(void)
 {
 	struct rlimit before, after;

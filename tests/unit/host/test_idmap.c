@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Which range of users a machine gets. The numbers are those that systemd-nspawn 252 gave the same
- * names (tests/system/test_same_as_nspawn.py compares with the one that is installed). Only looks:
- * no range is taken. The rows with an owner need root, since they chown.
+ * names (tests/system/test_same_as_nspawn.py compares with the installed one). Takes no range. The
+ * rows with an owner need root, since they chown.
  */
 #include "captured_log.h"
 #include "host/host.h"
@@ -69,12 +69,12 @@ static void a_mode_decides(void **state)
 		assert_int_equal(look(s, &spec, &host), 0);
 		assert_int_equal(host.facts.has_user_namespace, rows[i].has_namespace);
 		assert_int_equal(host.facts.uid_shift, rows[i].shift);
-		/* No account of a host that runs tests is that high. */
+		/* Higher than the accounts of hosts that run tests. */
 		assert_int_equal(host.facts.users_maker, rows[i].shift);
 	}
 }
 
-/* Its files would belong to nobody inside: said before anything is made. */
+/* Its files would belong to nobody inside: an error before anything is made. */
 static void a_shifted_tree_is_refused(void **state)
 {
 	struct spec spec = {.machine = (char *)"m",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whose the host's users are, in the words of its files: also of those that nobody should write. */
+/* To whom the host's files give ranges of users, including malformed files. */
 #include "check.h"
 #include "host/idranges.h"
 #include "lib/io.h"

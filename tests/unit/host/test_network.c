@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What of a network is planned when; which addresses Address= and Gateway= make of a lease; and
- * what the packet filter is told of it. Names and hardware addresses are compared on real
- * interfaces: tests/system/test_same_as_nspawn.py.
+ * Which parts of a network are planned in which case, the addresses that result from Address= and
+ * Gateway=, and the rules of the packet filter. tests/system/test_same_as_nspawn.py compares names
+ * and hardware addresses on real interfaces.
  */
 #include "check.h"
 #include "firewall/firewall.h"
@@ -79,12 +79,12 @@ static void static_addresses_take_the_place_of_the_leased(void **state)
 		{NULL, NULL, true, "10.1.2.18", "10.1.2.17", "10.1.2.17", "fd00::1", "fd00::1"},
 		{"192.0.2.9/24", NULL, true, "192.0.2.9", "192.0.2.1", "192.0.2.1", "fd00::1",
 		 "fd00::1"},
-		/* The first is the machine's own. */
+		/* The first address belongs to the machine. */
 		{"192.0.2.1/24", NULL, true, "192.0.2.1", "192.0.2.2", "192.0.2.2", "fd00::1",
 		 "fd00::1"},
 		{"192.0.2.9/24", "192.0.2.77", true, "192.0.2.9", "192.0.2.77", "192.0.2.77",
 		 "fd00::1", "fd00::1"},
-		/* No room for another end. */
+		/* No address is left for the host's end. */
 		{"192.0.2.9/32", NULL, true, "192.0.2.9", NULL, NULL, "fd00::1", "fd00::1"},
 		{"192.0.2.9/32", "198.51.100.1", true, "192.0.2.9", "198.51.100.1", "198.51.100.1",
 		 "fd00::1", "fd00::1"},
@@ -93,7 +93,7 @@ static void static_addresses_take_the_place_of_the_leased(void **state)
 		/* Another machine of the zone is the router. */
 		{NULL, "10.1.2.30", true, "10.1.2.18", "10.1.2.17", "10.1.2.30", "fd00::1",
 		 "fd00::1"},
-		/* Somebody's bridge: the host has no end there. */
+		/* On a bridge of the user, the host has no address of redd's. */
 		{"192.0.2.9/24", NULL, false, "192.0.2.9", NULL, NULL, "fd00::1", "fd00::1"},
 	};
 
@@ -150,19 +150,19 @@ static void the_filter_checks_what_is_known(void **state)
 	assert_int_equal(rules.port_count, 0);
 	assert_false(net_address_is_set(&rules.target4));
 
-	/* On a bridge others would come to the host's 127.0.0.1 by what that takes. */
+	/* On a bridge, this would open the host's 127.0.0.1 to others. */
 	assert_true(rules.translates_loopback);
 	strcpy(network.bridge, "br0");
 	host_firewall_config(&spec, &network, &rules);
 	assert_false(rules.translates_loopback);
 
-	/* Two of a family can't be told by one. */
+	/* With two addresses of a family, one rule doesn't suffice. */
 	spec.address_count = 2;
 	host_firewall_config(&spec, &network, &rules);
 	assert_address(&rules.guest4, NULL);
 	assert_address(&rules.guest6, "fd00::2");
 
-	/* What others give is not known. */
+	/* Addresses that others assign are unknown. */
 	network.server = HOST_NETWORK_NETWORKD;
 	host_firewall_config(&spec, &network, &rules);
 	assert_false(rules.serves);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* /etc/resolv.conf: its text, whose name servers are of use, and where a guest's link leads. */
+/* /etc/resolv.conf: its text, which name servers are usable, and where a guest's link leads. */
 #include "check.h"
 #include "host/network/resolv.h"
 #include "lib/str.h"

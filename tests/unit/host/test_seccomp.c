@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Asks the kernel for the verdict on every system call number of every ABI (K04 of the threat
- * catalogue) without running any of them: a first filter answers ERRNO 4000 to all, redd's is laid
- * over it. Of two ERRNO the newest wins, and ERRNO beats ALLOW: so a denied call shows redd's
- * errno, and an allowed one 4000. What is right comes from the generator's policy table, not from
- * its instructions.
+ * catalogue) without running any of them: a first filter answers ERRNO 4000 to all, and redd's is
+ * added. The kernel prefers the newer of two ERRNO, and ERRNO to ALLOW: so a denied call gives
+ * redd's errno, and an allowed one 4000. The expected verdicts come from the generator's policy
+ * table, not from its instructions.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -60,7 +60,7 @@ struct row {
 	char gate[16];
 };
 
-/* One call to make; `got` is filled in by the child. */
+/* A call to make; the child fills in `got`. */
 struct probe {
 	const char *abi;
 	uint32_t number;
@@ -100,7 +100,7 @@ static long call_i386(uint32_t number, const uint64_t args[3])
 	return (int)r;
 }
 
-/* A kernel without 32-bit emulation, or with ia32_emulation=off, kills who tries. */
+/* A kernel without 32-bit emulation, or with ia32_emulation=off, kills the caller. */
 static bool kernel_has_i386(void)
 {
 	static int answer = -1;
@@ -112,7 +112,7 @@ static bool kernel_has_i386(void)
 		return answer;
 	pid = fork();
 	if (pid == 0) {
-		/* Not cmocka's handler, which goes on with the tests. */
+		/* The default action: cmocka's handler would go on with the tests. */
 		(void)signal(SIGSEGV, SIG_DFL);
 		(void)call_i386(20 /* getpid */, none);
 		_exit(0);
@@ -209,7 +209,7 @@ static void probes_free(struct probe *p)
 	(void)munmap(p, ROWS_MAX * sizeof(*p));
 }
 
-/* Under a filter of somebody's the program is the whole one, also where the kernel has no x32. */
+/* If a filter is active already, the whole program is used, even if the kernel has no x32. */
 static int install_empty_filter(void)
 {
 	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -247,7 +247,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* From 6.13 on these two run without asking any filter, and kill whom no probe sent there. */
+/* From 6.13 on these two calls bypass all filters, and kill a caller that wasn't sent there by a
+ * probe. */
 static bool row_is_callable(const struct row *row)
 {
 	return abi_is_callable(row->abi) && !streq(row->name, "uretprobe") &&
@@ -264,7 +265,7 @@ static bool is_among(const char *words, const char *word)
 	return false;
 }
 
-/* What the policy says, as run_probes() would see it; only `gates` are open, or "all". */
+/* The verdict by the policy, in the form of run_probes(), with only `gates` open, or "all". */
 static int expected(const struct row *row, const char *gates)
 {
 	bool open = streq(gates, "all") || is_among(gates, row->gate);
@@ -362,7 +363,7 @@ static void test_each_gate_opens_itself_only(void **state)
 		check_gates(gates[i].caps, gates[i].holds, gates[i].gate);
 }
 
-/* What the policy must say whatever its tables come to look like. */
+/* Verdicts that must hold however the policy's tables change. */
 static void test_table_says(void **state)
 {
 	static const struct {
@@ -503,7 +504,7 @@ static void test_vsock_is_unknown(void **state)
 	check_arguments(open, ARRAY_SIZE(open), 0, SECCOMP_VSOCK);
 }
 
-/* The kernel's verdict as its documentation tells it: for an ABI that this one may not run. */
+/* The kernel's verdict by its documentation, for ABIs that this kernel may not run. */
 static uint32_t interpret(const struct seccomp_program *program, const struct seccomp_data *data)
 {
 	uint32_t a = 0;
@@ -564,7 +565,8 @@ static void test_socketcall_makes_no_sockets(void **state)
 	assert_int_equal(i386_verdict(SECCOMP_VSOCK, "socket", AF_VSOCK), allowed);
 }
 
-/* Without the first filter: denied calls have no effect, allowed ones work. A child's exit code. */
+/* Without the first filter, denied calls have no effect, and allowed ones work. Returns the child's
+ * exit code. */
 static int use_system(const struct seccomp_program *program)
 {
 	struct sock_fprog prog = {program->length, (struct sock_filter *)program->filter};

@@ -6,7 +6,7 @@
 #include "lib/str.h"
 #include "lib/time.h"
 
-/* Three pools in the scratch directory: of the administrator, the usual one, the vendor's. */
+/* Three pools in the scratch directory: the administrator's, the standard one, the vendor's. */
 static struct image_pool pools[3];
 static char paths[3][96];
 

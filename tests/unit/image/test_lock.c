@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Image locks: among ourselves, across renames and deaths, and against the real systemd-nspawn. */
+/* Image locks: between redd processes, across renames and deaths, and with the real systemd-nspawn.
+ */
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -8,7 +9,7 @@
 #include "image/lock.h"
 #include "lib/str.h"
 
-/* A mount namespace of our own, so that the machine's lock files stay what they are. */
+/* A private mount namespace, so that this machine's lock files aren't touched. */
 static int setup(void **state)
 {
 	int r = scratch_setup(state);
@@ -97,11 +98,11 @@ static void test_death_frees(void **state)
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(image_is_locked(image), 0);
-	/* The files of the dead are in nobody's way. */
+	/* Lock files of dead processes don't matter. */
 	assert_int_equal(image_lock(image, false, &lock), 0);
 }
 
-/* A tree that nspawn takes for a system, with `init` as the only program. */
+/* A tree that nspawn accepts as a system, with `init` as its only program. */
 static void make_system(const struct scratch *s)
 {
 	static const char *const dirs[] = {"a/usr", "a/etc",  "a/bin", "a/dev", "a/proc",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which names machines and images may have, and which a path suggests. */
+/* Valid names of machines and images, and names derived from paths. */
 #include "check.h"
 #include "image/name.h"
 
@@ -68,7 +68,7 @@ static void test_name_from_path(void **state)
 	}
 }
 
-/* Whatever the file is called, what is suggested is valid. */
+/* Whatever the file's name, the suggestion is valid. */
 static void test_any_path_suggests_a_valid_name(void **state)
 {
 	static const char bytes[] = "ab.-_ \377\n/";

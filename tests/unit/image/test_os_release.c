@@ -93,7 +93,7 @@ static void test_places(void **state)
 	assert_int_equal(read_id(s, NULL), -ENOENT);
 	write_file(s->fd, "usr/lib/os-release", "ID=vendor\n");
 	(void)read_id(s, "vendor");
-	/* NixOS: absolute links, through a second one, into the store. */
+	/* NixOS: absolute links into the store, through another link. */
 	write_file(s->fd, "nix/store/os-release", "ID=nixos\n");
 	assert_int_equal(symlinkat("/nix/store", s->fd, "etc/static"), 0);
 	assert_int_equal(symlinkat("/etc/static/os-release", s->fd, "etc/os-release"), 0);
@@ -110,7 +110,7 @@ static void test_hostile_files(void **state)
 	autoclose int big = -1;
 
 	make_dirs(s);
-	/* Would be the host's, were the root not kept. */
+	/* If the resolver left the root, this would be the host's. */
 	assert_int_equal(symlinkat("../../../../../../etc/passwd", s->fd, "etc/os-release"), 0);
 	assert_int_equal(read_id(s, NULL), -ENOENT);
 	assert_int_equal(unlinkat(s->fd, "etc/os-release", 0), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages for the packet filter: their shape, and reading attributes that can't be trusted. */
+/* Messages for the packet filter: their form, and parsing of untrusted attributes. */
 #include "fake_netlink.h"
 #include "kernel/nft.h"
 #include "lib/str.h"
@@ -8,7 +8,7 @@
 
 static const struct nft_chain chain = {.family = FAMILY, .table = "t", .name = "c"};
 
-/* Each attribute ends within what holds it; nests are looked into. The number of attributes. */
+/* Checks that each attribute ends within its parent, recursively; returns their number. */
 static size_t count_attributes(const char *data, size_t size)
 {
 	size_t count = 0, at = 0;
@@ -27,7 +27,7 @@ static size_t count_attributes(const char *data, size_t size)
 	return count;
 }
 
-/* The number of messages, each whole. */
+/* Checks that each message is complete; returns their number. */
 static size_t count_messages(const struct nft_batch *batch)
 {
 	size_t count = 0, at = 0;
@@ -113,7 +113,7 @@ static void attributes_are_found(void **state)
 	assert_int_equal(nft_u32(NULL), 0);
 }
 
-/* Whatever a length says, nothing outside is read: the sanitizers watch. */
+/* Whatever the lengths, nothing outside is read; sanitizers would notice. */
 static void broken_attributes_end_the_list(void **state)
 {
 	for (unsigned length = 0; length < 40; length++) {
@@ -143,8 +143,8 @@ static void comments_are_found(void **state)
 	} rows[] = {
 		{{0, 4, 'a', 'b', 'c', 0}, 6, "abc"},
 		{{1, 1, 9, 0, 3, 'x', 'y', 0}, 8, "xy"},
-		{{0, 200, 'a'}, 3, ""},	     /* longer than there is */
-		{{0, 2, 'a', 'b'}, 4, "ab"}, /* not ended */
+		{{0, 200, 'a'}, 3, ""},	     /* longer than the data */
+		{{0, 2, 'a', 'b'}, 4, "ab"}, /* not terminated */
 		{{0}, 1, ""},
 		{{0}, 0, ""},
 	};
@@ -171,8 +171,8 @@ static int count_object(void *context, uint8_t family, const struct nlattr *attr
 
 /*
  * security row: N19
- * attack: a listing of links or rules that is cut short, or half old and half new, passes for the
- * whole defence: an interrupted dump is repeated, and an error at its end is an error
+ * attack: a listing of links or rules that is truncated, or half old and half new, is taken for a
+ * complete one defence: an interrupted dump is repeated, and an error at its end is an error
  */
 static void an_interrupted_listing_is_an_error(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages that are built are found again by their parts; what is cut short is not read past. */
+/* Parsing finds the parts of built messages; truncated ones are not read past their end. */
 #include <linux/if_link.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ static void what_is_put_is_found(void **state)
 				IFLA_INFO_KIND);
 	rtnl_get_str(kind, text, sizeof(text));
 	assert_string_equal(text, "a-long-");
-	/* One level is not the other. */
+	/* Attributes of different levels aren't confused. */
 	assert_null(rtnl_find(&message.header, sizeof(link), IFLA_INFO_KIND + 100));
 	assert_null(rtnl_find_nested(NULL, IFLA_INFO_KIND));
 	assert_int_equal(rtnl_get_u32(NULL), 0);
@@ -48,7 +48,7 @@ static void what_is_cut_short_is_not_found(void **state)
 		message.header.nlmsg_len = size;
 		assert_null(rtnl_find(&message.header, sizeof(link), IFLA_MTU));
 	}
-	/* An attribute that says it is longer than the message. */
+	/* An attribute that claims to be longer than the message. */
 	message.header.nlmsg_len = whole;
 	((struct rtattr *)(message.bytes + NLMSG_LENGTH(sizeof(link))))->rta_len = 400;
 	assert_null(rtnl_find(&message.header, sizeof(link), IFLA_MTU));
@@ -92,7 +92,7 @@ static int dump(int end, struct told *told)
 }
 
 /* security row: N19 */
-/* Twice something changed; what was heard before that does not count. */
+/* Something changed twice: the answers before that are discarded. */
 static void a_dump_that_was_interrupted_is_repeated(void **state)
 {
 	struct told told = {};
@@ -124,7 +124,7 @@ static void a_dump_is_not_repeated_for_ever(void **state)
 	fake_netlink_close(ends);
 }
 
-/* The reason stands in the last message. Some kernels leave it out when there is none. */
+/* The error is in the last message. Some kernels omit it if there is none. */
 static void a_dump_that_failed_half_way_is_an_error(void **state)
 {
 	struct nlmsghdr bare = {.nlmsg_len = NLMSG_HDRLEN, .nlmsg_type = NLMSG_DONE};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Accepting, and not spinning where a connection can't be taken. */
+/* Accepts connections, without spinning if one can't be accepted. */
 #include <sys/resource.h>
 #include <sys/un.h>
 #include <time.h>
@@ -18,7 +18,7 @@ struct fixture {
 	socklen_t address_size;
 	unsigned calls, reliefs;
 	int result;
-	int spare; /* relieve() gives it back */
+	int spare; /* relieve() closes it */
 };
 
 static int on_accept(int fd, const struct sockaddr_storage *peer, void *userdata)
@@ -66,7 +66,7 @@ static void begin(struct fixture *f)
 		.spare = -1,
 	};
 	assert_int_equal(event_loop_new(&f->loop), 0);
-	/* An abstract name that the kernel picks. */
+	/* An abstract name picked by the kernel. */
 	assert_int_equal(bind(fd, (struct sockaddr *)&f->address, sizeof(sa_family_t)), 0);
 	assert_int_equal(listen(fd, 64), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&f->address, &f->address_size), 0);
@@ -107,7 +107,7 @@ static void test_accepts_and_holds(void **unused)
 	end(&f);
 }
 
-/* No descriptor of the process is free until the limit is set back. */
+/* The process has no free descriptor until the limit is restored. */
 static void exhaust(struct rlimit *ret_old)
 {
 	int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
@@ -168,7 +168,7 @@ static void test_relief(void **unused)
 	end(&f);
 }
 
-/* What a connection needs beyond its descriptor may be what is short. */
+/* A resource other than descriptors may be exhausted. */
 static void test_taker_says_shortage(void **unused)
 {
 	struct fixture f;

@@ -32,7 +32,7 @@ static void test_all_or_nothing(void **unused)
 	backlog_done(&b);
 }
 
-/* A reader who lags by one byte for ever. */
+/* A reader that always lags by one byte. */
 static void test_costs_what_waits(void **unused)
 {
 	enum { MAX_BYTES = 4096, PIECE = 100 };

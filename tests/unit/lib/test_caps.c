@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Capability names against the kernel's header, lists, defaults, and what can really be granted. */
+/* Capability names compared with the kernel's header, lists, defaults, and what can be granted. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -118,7 +118,7 @@ static void test_string_parses_back(void **state)
 	}
 }
 
-/* The masks of other managers, read from /proc/PID/status: systemd-nspawn -U, podman. */
+/* Masks of other container managers, from /proc/PID/status: systemd-nspawn -U, podman. */
 static void test_defaults(void **state)
 {
 	assert_int_equal(caps_default(true, false), 0xfdecabff);
@@ -166,7 +166,7 @@ static int set_permitted(uint64_t mask)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-/* The promise of caps_grantable(): all of it can be had, also where this process has less. */
+/* caps_grantable() promises that all of these can be granted, even if this process has fewer. */
 static int take_all_in_user_namespace(void)
 {
 	uint64_t all = caps_grantable(true);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The event loop: dispatch, removal while an event is under way, timers, errors, sleep. */
+/* The event loop: dispatch, removal during dispatch, timers, errors, sleep. */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -74,7 +74,7 @@ static int fail_with_eio(struct event_loop *loop, int fd, uint32_t events, void 
 	return -EIO;
 }
 
-/* Both others have their event fetched already when the first to run removes them and itself. */
+/* The first callback removes all three sources, after the events of the others were fetched. */
 static int remove_all(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
 	struct fixture *f = userdata;
@@ -86,7 +86,7 @@ static int remove_all(struct event_loop *loop, int fd, uint32_t events, void *us
 	return 0;
 }
 
-/* The same number is registered anew at once: the old event must not reach the new source. */
+/* The same descriptor is registered again at once: the old event must not reach the new source. */
 static int remove_and_add_others(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
 	struct fixture *f = userdata;
@@ -120,7 +120,7 @@ static void test_dispatch_and_exit(void **state)
 	assert_int_equal(event_add_fd(f->loop, f->fds[1], EPOLLIN, fail_with_eio, f), 0);
 	ring(f->fds[0]);
 	assert_int_equal(event_run(f->loop), 7);
-	/* Still readable: a second run calls it again. */
+	/* It is still readable, so a second run calls it again. */
 	assert_int_equal(event_run(f->loop), 7);
 	assert_int_equal(f->calls[0], 2);
 }
@@ -263,7 +263,7 @@ static void test_exit_before_run(void **state)
 	assert_int_equal(event_run(f->loop), 5);
 }
 
-/* One wait for one far timer: rounding must not make the loop spin just before it is due. */
+/* One wait for one timer: rounding must not make the loop spin just before it is due. */
 static void test_sleeps(void **state)
 {
 	struct fixture *f = *state;
@@ -297,13 +297,14 @@ static int on_quiet(struct event_loop *loop, void *userdata)
 	struct quiet *quiet = userdata;
 
 	quiet->fired++;
-	/* Time for it to fire again, which it must not: to have fired is nothing that happened. */
+	/* Time for it to fire again, which it must not: its own firing doesn't count as activity.
+	 */
 	quiet->f->timer = (struct event_timer){.fn = exit_by_timer, .userdata = quiet->f};
 	event_arm_timer(loop, &quiet->f->timer, time_monotonic_us() + 60 * USEC_PER_MSEC);
 	return 0;
 }
 
-/* Never while something happens, and once afterwards. */
+/* Not while there are events, and once afterwards. */
 static void test_quiet(void **state)
 {
 	struct fixture *f = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Descriptors over sockets: counts, limits, hostile senders, and no leak in any of these. */
+/* Passing descriptors over sockets: counts, limits, hostile senders, no leaks. */
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -112,10 +112,10 @@ static void test_reserve_stdio(void **state)
 		(void)close(2);
 		if (fd_reserve_stdio() < 0)
 			_exit(1);
-		/* What was said to a closed output is not lost in silence. */
+		/* Output to a closed descriptor is an error. */
 		if (write(1, "x", 1) >= 0 || errno != EBADF)
 			_exit(3);
-		/* All three are there, the three will live through exec, and nothing more is open.
+		/* All three are there, survive exec, and nothing else is open.
 		 */
 		_exit(fcntl(0, F_GETFD) == 0 && fcntl(2, F_GETFD) == 0 ? 0 : 2);
 	}

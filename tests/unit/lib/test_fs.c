@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Removing and measuring trees, and making directories of the host. */
+/* Removes and measures trees, and makes directories on the host. */
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -16,7 +16,7 @@ static void set_attributes(int dirfd, const char *path, int attributes)
 	int all = 0, r;
 
 	assert_true(fd >= 0);
-	/* Added to what is there: to take a file's extents away is another matter, and may fail. */
+	/* Adds to the file: truncating it may fail. */
 	r = ioctl(fd, FS_IOC_GETFLAGS, &all);
 	all |= attributes;
 	if (r >= 0)
@@ -129,7 +129,7 @@ static void test_deep(void **state)
 	assert_false(exists(s->fd, "d"));
 }
 
-/* Several directories side by side at a depth where parents are closed and opened again. */
+/* Several sibling directories at a depth where parents are closed and reopened. */
 static void test_deep_and_wide(void **state)
 {
 	struct scratch *s = *state;
@@ -151,7 +151,7 @@ static void test_deep_and_wide(void **state)
 		write_file(at, name, "x");
 	}
 	assert_int_equal(fs_usage_at(s->fd, "t", &after), 0);
-	/* Each name once, none left out: a file takes no less than its directory's block, if any.
+	/* Counts each name once and omits none; a file may use no block of its own.
 	 */
 	assert_true(after == before || (after - before) % 300 < 300 * 512);
 	assert_int_equal(fs_remove_tree_at(s->fd, "t"), 0);
@@ -174,7 +174,7 @@ static void test_wide(void **state)
 	assert_false(exists(s->fd, "t"));
 }
 
-/* The owner without privilege: directories without write or read permission, as in a Nix store. */
+/* As an unprivileged owner: directories without write or read permission, as in a Nix store. */
 static void test_remove_unprivileged(void **state)
 {
 	struct scratch *s = *state;
@@ -233,7 +233,7 @@ static void test_usage(void **state)
 		(void)snprintf(name, sizeof(name), "t/l%d", i);
 		assert_int_equal(linkat(s->fd, i % 2 ? "t/l0" : "t/big", s->fd, name, 0), 0);
 	}
-	/* Enough different inodes with two links to make the table grow. */
+	/* Enough inodes with two links to make the table grow. */
 	assert_int_equal(mkdirat(s->fd, "t/pairs", 0755), 0);
 	for (int i = 0; i < 1500; i++) {
 		char other[32];

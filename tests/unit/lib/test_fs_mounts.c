@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Removal and mounts (S12): a mount in the way is refused and what is mounted there stays. Also
+ * Removal and mounts (S12): a tree with a mount is refused, and the mount's content stays. Also
  * btrfs subvolumes. Each test runs in a child with a mount namespace of its own; needs root.
  */
 #include <linux/btrfs.h>
@@ -27,7 +27,8 @@ static void in_private_mounts(struct scratch *s, void (*fn)(struct scratch *))
 		if (unshare(CLONE_NEWNS) < 0 ||
 		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 			_exit(77);
-		/* The old descriptor leads into the parent's mounts, where ours are not. */
+		/* The old descriptor leads to the parent's mounts, without those of this namespace.
+		 */
 		s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		fn(s);
 		_exit(0);
@@ -38,7 +39,7 @@ static void in_private_mounts(struct scratch *s, void (*fn)(struct scratch *))
 	assert_int_equal(status, 0);
 }
 
-/* In the child: cmocka's own assertions would jump into the parent's test list. */
+/* For the child: cmocka's assertions would continue with the parent's tests. */
 #define REQUIRE(condition)                                                                         \
 	do {                                                                                       \
 		if (!(condition)) {                                                                \
@@ -83,7 +84,7 @@ static void mount_on_top(struct scratch *s)
 	REQUIRE(exists(s->fd, "t/canary"));
 }
 
-/* The same file system bound below itself has the same st_dev: only the mount tells. */
+/* A file system bound below itself has the same st_dev: only the mount id differs. */
 static void bind_in_tree(struct scratch *s)
 {
 	autofree char *from = str_printf("%s/host", s->path), *to = str_printf("%s/t/m", s->path);
@@ -153,7 +154,7 @@ static void btrfs_subvolumes(struct scratch *s)
 					    "mount -o loop img m 2>/dev/null",
 					    s->path);
 
-	/* The loop device frees itself when this namespace, and with it the mount, ends. */
+	/* The loop device is freed when this namespace ends, and with it the mount. */
 	if (system(command) != 0)
 		_exit(77);
 	make_subvolume(s->fd, "m", "plain");

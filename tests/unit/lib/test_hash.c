@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* SipHash-2-4 against the vectors that its authors publish: key 00…0f, data 00, 01, …. */
+/* SipHash-2-4, with the test vectors of its authors: key 00…0f, data 00, 01, …. */
 #include "check.h"
 #include "lib/hash.h"
 

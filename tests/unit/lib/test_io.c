@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whole reads and writes: limits, odd kinds of files, and replacing as a whole. */
+/* Complete reads and writes: limits, unusual kinds of files, and atomic replacement. */
 #include <dirent.h>
 
 #include "check.h"
@@ -96,7 +96,7 @@ static void test_write_file(void **state)
 	assert_string_equal(text, "new");
 	assert_int_equal(io_write_file_at(s->fd, ".", "x"), -EISDIR);
 	assert_int_equal(io_write_file_at(AT_FDCWD, "/dev/full", "x"), -ENOSPC);
-	/* A kernel file's own refusal comes through. */
+	/* Errors from files of the kernel are passed on. */
 	assert_int_equal(io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "junk"), -EINVAL);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Locks: exclusion, sharing, dying with the holder, and files replaced under their name. */
+/* Locks: exclusion, sharing, release when the holder dies, and lock files that are replaced. */
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -33,7 +33,7 @@ static void test_shared(void **state)
 	assert_true(a >= 0 && b >= 0);
 	assert_int_equal(lock_is_held_at(s->fd, "l"), 1);
 	assert_int_equal(lock_take_at(s->fd, "l", false), -EBUSY);
-	/* The last one may change its mind. */
+	/* The last holder can convert its lock. */
 	(void)close(take_fd(&b));
 	assert_int_equal(lock_take_fd(a, false), 0);
 	assert_int_equal(lock_take_at(s->fd, "l", true), -EBUSY);
@@ -53,7 +53,7 @@ static void test_absent_and_odd(void **state)
 	assert_int_equal(lock_take_fd(-1, false), -EBADF);
 }
 
-/* The holder's death frees the lock; a fork shares it. */
+/* The holder's death releases the lock; a fork shares it. */
 static void test_crash_frees(void **state)
 {
 	struct scratch *s = *state;
@@ -67,7 +67,7 @@ static void test_crash_frees(void **state)
 	if (pid == 0) {
 		int fd = lock_take_at(s->fd, "l", false);
 
-		/* A failed assertion jumps out of the test: don't wait for ever then. */
+		/* A failed assertion leaves the test: don't wait for ever then. */
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)!write(ready[1], fd >= 0 ? "y" : "n", 1);
 		(void)pause();
@@ -83,7 +83,7 @@ static void test_crash_frees(void **state)
 	(void)close(ready[1]);
 }
 
-/* /proc/locks (proc(5)) marks those who wait with "->". */
+/* /proc/locks (proc(5)) marks waiting processes with "->". */
 static bool somebody_waits(ino_t ino)
 {
 	autofree char *number = str_printf(":%lu ", (unsigned long)ino);
@@ -98,7 +98,7 @@ static bool somebody_waits(ino_t ino)
 	return found;
 }
 
-/* A waiter that gets the lock of a file since removed must take the new one instead. */
+/* A waiter that gets the lock of a removed file must take the new file's lock instead. */
 static void test_removed_while_waiting(void **state)
 {
 	struct scratch *s = *state;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Which memory a child is born without: from texts of the kernel's, and on this very process. */
+/* Which memory a child doesn't inherit: from sample texts of /proc, and in this process. */
 #include "check.h"
 
 #include <sys/wait.h>
@@ -24,7 +24,7 @@ static void assert_range(const struct memory_map *map, size_t i, uintptr_t start
 	assert_int_equal(map->ranges[i].end, end);
 }
 
-/* Static data, also what no file has room for, is what code runs on. */
+/* Code needs its static data, including bss. */
 static void test_only_private_memory(void **state)
 {
 	struct memory_map map;
@@ -62,7 +62,7 @@ static void test_thread_area_is_left(void **state)
 	assert_range(&map, 0, 0x9000, 0xf000);
 }
 
-/* As with randomize_va_space=1: the kernel calls both the heap. */
+/* As with randomize_va_space=1: the kernel labels both as heap. */
 static void test_data_that_is_shown_as_heap(void **state)
 {
 	struct memory_map map;
@@ -87,7 +87,7 @@ static void test_too_many(void **state)
 	assert_int_equal(memory_parse_map(text, no_thread, 0, &map), -EBADMSG);
 }
 
-/* Of a child that reads its own memory: what it was born without ends it, the rest is there. */
+/* A child reads its own memory: omitted memory kills it, the rest is there. */
 static int end_of_reader(const volatile char *secret, const struct memory_map *map,
 			 const struct memory_range *keep)
 {
@@ -123,7 +123,7 @@ static void test_child_is_born_without(void **state)
 	assert_true(secret != MAP_FAILED);
 	secret[0] = secret[size] = 's';
 	assert_int_equal(memory_read_map(&map), 0);
-	/* The stack is this function's own: it can't be left out here. */
+	/* This function needs the stack, so it can't be omitted here. */
 	for (size_t i = 0; i < map.count; i++) {
 		if (map.ranges[i].start <= (uintptr_t)&map && (uintptr_t)&map < map.ranges[i].end)
 			map.ranges[i].end = map.ranges[i].start;

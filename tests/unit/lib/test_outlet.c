@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Writing to readers who don't read, come back, or are gone. */
+/* Writes to readers that don't read, come back, or are gone. */
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -68,7 +68,7 @@ static void begin_pipe(struct fixture *f)
 	begin(f, ends);
 }
 
-/* Writes numbered words until one must wait; how many bytes were written. */
+/* Writes numbered words until one is queued; returns the number of bytes. */
 static size_t fill(struct fixture *f)
 {
 	size_t size = 0;
@@ -116,7 +116,7 @@ static void test_pipe(void **unused)
 
 	begin_pipe(&f);
 	check_goes_on(&f);
-	/* The flags are everybody's who shares the pipe. */
+	/* All who share the pipe share its flags. */
 	assert_false(fcntl(f.writer, F_GETFL) & O_NONBLOCK);
 	end(&f);
 }
@@ -168,7 +168,7 @@ static void test_reader_is_gone(void **unused)
 	end(&f);
 }
 
-/* A file opened again would begin at its start. */
+/* Reopening the file must not write at its beginning. */
 static void test_file(void **state)
 {
 	const struct scratch *s = *state;
@@ -206,7 +206,7 @@ static void test_finish(void **unused)
 
 	begin_pipe(&f);
 	(void)fill(&f);
-	/* Nobody reads: each of both ends it, and neither loses anything. */
+	/* Nobody reads: each of these ends the wait, and nothing is lost. */
 	outlet_finish(&f.outlet, -1, 20);
 	assert_int_equal(eventfd_write(stop, 1), 0);
 	outlet_finish(&f.outlet, stop, -1);
@@ -217,14 +217,14 @@ static void test_finish(void **unused)
 	end(&f);
 }
 
-/* What can't be watched is tried again. */
+/* If the descriptor can't be watched, writing is retried. */
 static void test_epoll_fails(void **unused)
 {
 	char data[65536];
 	struct fixture f;
 
 	begin_pipe(&f);
-	/* The descriptor has a source already: there can't be a second. */
+	/* The descriptor already has an event source; there can't be a second. */
 	assert_int_equal(event_add_fd(f.loop, f.outlet.fd, 0, NULL, NULL), 0);
 	(void)fill(&f);
 	assert_false(f.outlet.is_watched);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Text to values: what is accepted, what is refused, and with which number. */
+/* Text to values: what is accepted, what is refused, and with which error. */
 #include <signal.h>
 
 #include "check.h"
@@ -129,7 +129,7 @@ static void test_size(void **state)
 		{"", -EINVAL, 0},
 	};
 
-	/* The one row that rounds: compare it by its distance to the top. */
+	/* The only row that rounds: compare its distance to the maximum. */
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		uint64_t value = SENTINEL;
 		int r = parse_size(rows[i].text, &value);
@@ -161,7 +161,7 @@ static void test_duration(void **state)
 		{"1M", 0, 2629800000000},
 		{"1m", 0, 60000000},
 		{"infinity", 0, UINT64_MAX},
-		{"18446744073709551615us", -ERANGE, 0}, /* would read as infinity */
+		{"18446744073709551615us", -ERANGE, 0}, /* would be read as infinity */
 		{"18446744073709551616us", -ERANGE, 0},
 		{"999999999999y", -ERANGE, 0},
 		{"999999999999y 1q", -EINVAL, 0},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Paths as text, and resolving and making them beneath a root. */
+/* Paths as text; resolving and creating paths beneath a root. */
 #include <limits.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -296,7 +296,8 @@ static void test_one_mount(void **state)
 	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		skip();
-	/* Again, since nothing can be mounted on what is of the mount namespace of before. */
+	/* Open it again: nothing can be mounted on a descriptor from the previous mount namespace.
+	 */
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", before);
 	n = readlink(self, place, sizeof(place) - 1);
 	assert_true(n > 0);

@@ -22,11 +22,11 @@
 struct image {
 	struct scratch *s;
 	int root;
-	char *inside; /* the root's absolute path with a slash, as /proc tells it */
+	char *inside; /* the root's absolute path with a slash, from /proc */
 	uint32_t random;
 };
 
-/* A small generator of our own, so that a seed means the same tree on every libc. */
+/* A generator of our own, so that a seed gives the same tree with every libc. */
 static uint32_t draw(struct image *image, uint32_t below)
 {
 	image->random ^= image->random << 13;
@@ -142,7 +142,7 @@ static void check_inside(const struct image *image, int fd, const char *how, con
 	(void)close(fd);
 }
 
-/* Changes nothing: a broken resolver must be found here, before it can do harm in the host. */
+/* Changes nothing: a broken resolver must be found here, before it can harm the host. */
 static void look_at_path(struct image *image, const char *path)
 {
 	char *text = NULL;
@@ -170,7 +170,7 @@ static void make_at_path(struct image *image, const char *path)
 	look_at_path(image, path);
 }
 
-/* Names, contents, and the time of the last change: nothing may have happened there. */
+/* Names, contents, and the time of the last change: all must be unchanged. */
 static char *describe_outside(struct scratch *s)
 {
 	autoclose int fd = openat(s->fd, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -228,7 +228,8 @@ static void test_generated_trees(void **state)
 	try_trees(s, before, make_at_path);
 }
 
-/* In the image: "flip" is a directory and "flop" a link out, exchanged as fast as can be. */
+/* In the image, "flip" is a directory and "flop" a link to the outside; they are exchanged as fast
+ * as possible. */
 static pid_t start_swapping(int root)
 {
 	pid_t pid = fork();
@@ -236,7 +237,7 @@ static pid_t start_swapping(int root)
 	assert_true(pid >= 0);
 	if (pid > 0)
 		return pid;
-	/* A failed assertion jumps out of the test: don't go on for ever then. */
+	/* A failed assertion leaves the test: don't go on for ever then. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;)
 		(void)sys_renameat2(root, "flip", root, "flop", RENAME_EXCHANGE);
@@ -279,7 +280,7 @@ static void make_below(struct image *image)
 }
 
 /* security row: S12 */
-/* A removal that races with the same trick takes what is inside, if anything, and only that. */
+/* A removal during these exchanges removes only files inside, if any. */
 static void test_removal_with_swapped_parents(void **state)
 {
 	struct scratch *s = *state;

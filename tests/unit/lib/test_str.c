@@ -106,7 +106,7 @@ static void test_nearest(void **state)
 		{"bind", "bind"},
 		{"zzzzzzzz", NULL},
 		{"", NULL},
-		{"y", NULL}, /* one letter can mean everything */
+		{"y", NULL}, /* one letter could stand for any word */
 		{"a-word-of-more-than-sixty-three-bytes-which-no-option-of-ours-will-ever-havX",
 		 NULL},
 	};

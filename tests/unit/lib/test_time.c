@@ -26,7 +26,7 @@ static void test_dates(void **state)
 	assert_string_equal(time_format_iso(0, buf, sizeof(buf)), "1970-01-01T00:00:00.000000Z");
 	assert_string_equal(time_format(USEC_INFINITY, buf, sizeof(buf)), "n/a");
 	assert_string_equal(time_format_iso(USEC_INFINITY, buf, sizeof(buf)), "n/a");
-	/* Years of six digits: no overflow of the buffer, whatever is printed. */
+	/* Years of six digits must not overflow the buffer. */
 	assert_non_null(time_format(USEC_INFINITY - 1, buf, sizeof(buf)));
 	assert_non_null(time_format_iso(USEC_INFINITY - 1, buf, sizeof(buf)));
 }

@@ -91,7 +91,7 @@ static void test_numbers_are_never_names(void **unused)
 }
 
 /* security row: X05 */
-/* X05: nothing of this is ever root. */
+/* X05: none of these may become root. */
 static void test_refused(void **unused)
 {
 	static const char *const bad[] = {
@@ -179,11 +179,12 @@ static void test_hostile_files(void **unused)
 	assert_int_equal(mkdirat(root_fd, "odd", 0755), 0);
 	odd = openat(root_fd, "odd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(mkdirat(odd, "etc", 0755), 0);
-	/* There is one outside; inside the root there is none. */
+	/* The file exists outside the root, but not inside. */
 	assert_int_equal(symlinkat("/../../../../etc/hostname", odd, "etc/passwd"), 0);
 	assert_int_equal(userdb_find(odd, "daemon", &user), -ESRCH);
 	assert_int_equal(unlinkat(odd, "etc/passwd", 0), 0);
-	/* No "..": 40 rounds of it would have to meet no rename on the whole system. */
+	/* Without "..": with it, 40 rounds would fail if anything on the system is renamed
+	 * meanwhile. */
 	assert_int_equal(symlinkat("/etc/passwd", odd, "etc/passwd"), 0);
 	assert_int_equal(userdb_find(odd, "daemon", &user), -ELOOP);
 	assert_int_equal(unlinkat(odd, "etc/passwd", 0), 0);

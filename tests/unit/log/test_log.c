@@ -20,7 +20,7 @@ static void remember(enum log_level level, const char *line, void *userdata)
 	to->count++;
 	to->level = level;
 	assert_int_equal(str_replace(&to->line, line), 0);
-	errno = EXDEV; /* a sink may spoil it: log must not */
+	errno = EXDEV; /* the sink may change errno, but log must not */
 }
 
 static int setup(void **state)
@@ -88,7 +88,7 @@ static void test_escapes(void **state)
 	assert_string_equal(seen.line, "caf\xc3\xa9");
 }
 
-/* Every length about the size of the stack buffer, with and without an errno's text. */
+/* All lengths around the size of the stack buffer, with and without an errno's text. */
 static void test_lengths(void **state)
 {
 	for (int length = 980; length < 1100; length++) {
@@ -110,7 +110,7 @@ static void test_keeps_errno(void **state)
 	assert_int_equal(errno, ENODEV);
 }
 
-/* What a terminal, a pipe or a file would get: bytes of stderr while `fn` runs. */
+/* The bytes that `fn` writes to stderr. */
 static char *capture_stderr(void (*fn)(void))
 {
 	autoclose int saved = dup(STDERR_FILENO);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A /run and /var/log of the test's own. As root only: others skip. */
+/* A private /run and /var/log. Needs root; without, the tests are skipped. */
 #pragma once
 
 #include <sched.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Signals to the processes of a cgroup, which is a folder with a list here: no root is needed. */
+/* Signals to the processes of a cgroup. Here this is a folder with a list, so no root is needed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -76,7 +76,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Leaves so many free descriptors, wherever others are open already. */
+/* Leaves that many descriptors free, wherever others are open. */
 static void limit_files(const struct fake *fake, int free_ones)
 {
 	struct rlimit limit = fake->limit;
@@ -123,12 +123,12 @@ static void test_a_failure_is_told(void **state)
 {
 	struct fake *fake = *state;
 
-	/* Room for the list, and for nobody who is on it. */
+	/* Enough descriptors for the list, but not for the processes on it. */
 	limit_files(fake, 1);
 	assert_int_equal(cgroups_signal_listed(fake->fd, SIGTERM), -EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &fake->limit), 0);
 	assert_int_equal(waitpid(fake->pids[0], NULL, WNOHANG), 0);
-	/* No signal has this number; the children live. */
+	/* There is no signal of this number; the children live. */
 	assert_int_equal(cgroups_signal_listed(fake->fd, 1000), -EINVAL);
 	assert_int_equal(waitpid(fake->pids[0], NULL, WNOHANG), 0);
 }
@@ -140,7 +140,8 @@ static void test_strangers_get_none(void **state)
 	pid_t stranger = fake->pids[CHILDREN - 1];
 	int status;
 
-	/* 0 is one of another pid namespace, 1 never a machine's; who has ended is no error. */
+	/* 0 is a process of another pid namespace; 1 never belongs to a machine. A process that has
+	 * ended is no error. */
 	assert_int_equal(kill(fake->pids[0], SIGKILL), 0);
 	assert_int_equal(waitpid(fake->pids[0], &status, 0), fake->pids[0]);
 	fake->pids[CHILDREN - 1] = fake->pids[1];

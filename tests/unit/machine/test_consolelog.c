@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The console log: records, its bound, and what readers make of it. */
+/* The console log: records, its size limit, and reading it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

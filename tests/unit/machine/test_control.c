@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Varlink messages: strict parsing, and a client that takes no byte too many. */
+/* Varlink messages: strict parsing, and a client that reads no byte too many. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,7 @@ static void test_parse_call(void **unused)
 }
 
 /* security row: S07 */
-/* S07: what no client of ours sends. */
+/* S07: messages that redd's clients never send. */
 static void test_parse_refuses(void **unused)
 {
 	static const char *const bad[] = {
@@ -88,7 +88,7 @@ static void test_format(void **unused)
 			    "{\"parameters\":{},\"error\":\"io.redd.Machine.NotAvailable\"}");
 }
 
-/* Answers one call with fixed bytes and says what was asked. */
+/* Answers one call with fixed bytes; returns the request. */
 static int call(const char *answer, size_t size, const char *method, int *ret_socket,
 		struct json_object **ret_reply, char **ret_error)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Entering a machine: a process of the test is its PID 1, in a pid namespace and mounts of its own,
- * with the host's tree for a root. As root only; the system tests have the rest.
+ * Entering a machine: a process of the test plays its PID 1, in its own pid and mount namespaces,
+ * with the host's tree as root. Needs root; the system tests cover the rest.
  */
 #include "check.h"
 
@@ -172,7 +172,7 @@ static void test_signals_are_passed_on(void **state)
 	(void)close(ends[1]);
 }
 
-/* A process that enters, and goes on as it is told. Its program has the pipe. */
+/* A process that enters, and continues on request. Its program has the pipe. */
 static pid_t start_caller(const char *script, int how, int ends[2])
 {
 	pid_t caller, pid;
@@ -197,7 +197,7 @@ static void test_ends_with_its_caller(void **state)
 	static const char *const scripts[] = {
 		"echo .; exec sleep 1000",
 		"echo .; sleep 1000; echo unreached",		  /* the shell's child too */
-		"trap '' HUP; echo .; while :; do sleep 1; done", /* is killed */
+		"trap '' HUP; echo .; while :; do sleep 1; done", /* gets killed */
 	};
 
 	need_root();
@@ -275,7 +275,7 @@ static void test_job_is_in_one_place(void **state)
 	assert_int_equal(packed->report->state, ENTER_STATE_UNKNOWN);
 }
 
-/* Whoever traces the process inside can write what it likes. security row: X03 */
+/* A tracer of the process inside can write anything there. security row: X03 */
 static void test_forged_reports(void **state)
 {
 	static const struct enter_report forged[] = {
@@ -304,7 +304,8 @@ static void test_forged_reports(void **state)
 	}
 }
 
-/* What enter_change_directory() says in a process whose working directory is outside its root. */
+/* The result of enter_change_directory() in a process whose working directory is outside its root.
+ */
 static int change_from_outside(const char *path)
 {
 	char template[] = "/tmp/redd-unit-XXXXXX", *root = mkdtemp(template);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is read of a process: this one stands in for a machine's PID 1. */
+/* What redd reads about a leader; this process plays a machine's PID 1. */
 #include "check.h"
 #include "lib/io.h"
 #include "machine/leader.h"

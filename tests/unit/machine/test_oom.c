@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A machine's processes are ended before its supervisor, whatever each was started with. */
+/* The kernel ends a machine's processes before its supervisor, whatever scores they were started
+ * with. */
 #include <sys/wait.h>
 
 #include "check.h"
@@ -21,7 +22,7 @@ static void a_machine_is_above_its_supervisor(void **state)
 		assert_int_equal(oom_score_of_machine(rows[i].supervisor), rows[i].machine);
 }
 
-/* In a child, since a score that was raised may not be lowered again. */
+/* In a child, since a raised score may not be lowered again. */
 static int lower_from(const char *score)
 {
 	int status;
@@ -33,7 +34,7 @@ static int lower_from(const char *score)
 		if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", score) < 0)
 			_exit(2);
 		after = oom_score_lower_own();
-		/* With the capability the least there is; without, no more than before. */
+		/* With the capability the minimum; without, not higher than before. */
 		_exit(after != oom_score_of(getpid()) ||
 		      (after != OOM_SCORE_MIN && after > before));
 	}

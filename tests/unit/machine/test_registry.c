@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The registry: claim, state, who lives, and what is cleaned after a crash. */
+/* The registry: claims, state, who is alive, and cleaning after a crash. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -157,7 +157,7 @@ static void test_claim_and_release(void **unused)
 	before = fd_count();
 	dir = machine_claim("web", &lock);
 	assert_true(dir >= 0);
-	/* Claimed, without a state yet. */
+	/* Claimed, but without a state yet. */
 	assert_int_equal(machine_find("web", &found), 0);
 	assert_string_equal(found.name, "web");
 	machine_state_done(&found);
@@ -216,7 +216,7 @@ static void test_list_is_sorted(void **unused)
 	}
 }
 
-/* Many processes fight for one name: never two at a time hold it. */
+/* Many processes compete for one name: never do two hold it at once. */
 static void claim_in_a_loop(int rounds)
 {
 	for (int i = 0; i < rounds; i++) {
@@ -292,8 +292,8 @@ static void test_wait_for_the_end(void **unused)
 
 /*
  * security row: S14
- * Who waits for a machine does not wait for the next of that name, not even where the first was
- * killed and its directory was left.
+ * A process that waits for a machine doesn't wait for the next of that name, not even if the first
+ * was killed and its directory was left.
  */
 static void test_next_machine_is_another(void **unused)
 {
@@ -318,7 +318,7 @@ static void test_next_machine_is_another(void **unused)
 }
 
 /* security row: X08 */
-/* X08: a pid that is another process by now, or of another boot, is nobody. */
+/* X08: a pid that is another process by now, or from another boot, is rejected. */
 static void test_leader_is_verified(void **unused)
 {
 	automachine struct machine_state state = {.leader = getpid()};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Addresses and prefixes: text in and out, networks, what overlaps what. */
+/* Addresses and prefixes: parsing, formatting, networks, overlaps. */
 #include "check.h"
 #include "lib/str.h"
 #include "net/address.h"

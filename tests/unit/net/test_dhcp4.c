@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The DHCP server: what each state of a client gets (RFC 2131, table 5), and odd requests. */
+/* The DHCP server: replies for each client state (RFC 2131, table 5), and malformed requests. */
 #include "check.h"
 #include "net/dhcp4.h"
 #include "net/wire.h"
@@ -70,7 +70,7 @@ struct reply {
 	uint32_t to;
 };
 
-/* The reply's size is 0 when none is due, or the request is broken. */
+/* The reply's size; 0 if the request needs none or is malformed. */
 static struct reply ask(const struct request *request)
 {
 	struct reply reply = {};
@@ -84,7 +84,7 @@ static struct reply ask(const struct request *request)
 	return reply;
 }
 
-/* Data of an option of the reply, or NULL. */
+/* The data of an option of the reply, or NULL. */
 static const uint8_t *option(const struct reply *reply, uint8_t code, size_t *ret_size)
 {
 	for (size_t at = HEADER; reply->data[at] != 255; at += 2 + (size_t)reply->data[at + 1]) {
@@ -155,7 +155,7 @@ struct row {
 	const char *what;
 	enum dhcp4_type type;
 	uint32_t ciaddr, requested, server;
-	unsigned answer; /* 0: silence */
+	unsigned answer; /* 0: no reply */
 	uint32_t to;
 };
 
@@ -211,7 +211,7 @@ static void client_that_hears_only_broadcasts_gets_one(void **state)
 	reply = ask(&request);
 	assert_int_equal(reply.to, BROADCAST);
 	assert_int_equal(wire_get16(reply.data + AT_FLAGS), 0x8000);
-	/* Who has an address hears there. */
+	/* A client with an address gets the reply there. */
 	request = request_of(DHCP4_REQUEST);
 	wire_put16(request.data + AT_FLAGS, 0x8000);
 	wire_put32(request.data + AT_CIADDR, CLIENT);
@@ -255,7 +255,7 @@ static void only_what_was_asked_for_is_given(void **state)
 
 	add(&request, 55, "\006\171\012", 3);
 	reply = ask(&request);
-	assert_int_equal(reply.size, 300); /* as short as BOOTP allows */
+	assert_int_equal(reply.size, 300); /* the minimum length of BOOTP */
 	assert_no_option(&reply, 3);
 	assert_no_option(&reply, 12);
 	assert_no_option(&reply, 28);
@@ -287,7 +287,7 @@ static void overloaded_fields_are_read(void **state)
 	reply = ask(&request);
 	assert_int_equal(type_of(&reply), DHCP4_OFFER);
 	assert_option(&reply, 61, "ab", 2);
-	/* An option that runs out of its field is no option. */
+	/* An option that exceeds its field is ignored. */
 	memset(request.data + AT_SNAME, 0, 64);
 	memcpy(request.data + AT_SNAME + 60, "\75\3ab", 4);
 	assert_int_equal(ask(&request).size, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* DNS messages: queries and what is wrong with them, answers built, matched and cut. */
+/* DNS messages: queries and their errors; building, matching and truncating answers. */
 #include "check.h"
 #include "net/dns.h"
 #include "net/wire.h"
@@ -76,7 +76,7 @@ static void small_edns_is_no_less_than_none(void **state)
 	assert_int_equal(dns_udp_size(&query), 512);
 }
 
-/* A dot or a NUL within a label must not make it another name. */
+/* A dot or a NUL within a label must not turn it into another name. */
 static void odd_labels_are_no_names_of_ours(void **state)
 {
 	static const uint8_t labels[] = {4, 'a', '.', 0, 0xff, 1, 'b', 0, 0, 1, 0, 1};
@@ -217,7 +217,7 @@ static void too_many_records_are_none(void **state)
 	uint8_t data[512];
 	struct dns_answer answer;
 	struct dns_query query;
-	/* 20 bytes of header and question, 16 for each. */
+	/* 20 bytes of header and question, and 16 for each answer. */
 	const size_t fit = (512 - 20) / 16;
 
 	assert_int_equal(dns_parse_query(message.data, message.size, &query), 0);
@@ -240,7 +240,7 @@ static void errors_can_be_told_of_anything(void **state)
 	struct dns_query query;
 
 	assert_int_equal(dns_parse_query(message.data, 15, &query), -EPROTO);
-	/* It went on under another number; the client knows its own. */
+	/* It was forwarded with another id; the client gets its own back. */
 	wire_put16(message.data, 0x9999);
 	dns_answer_begin(&answer, &query, message.data, data, sizeof(data));
 	assert_int_equal(dns_answer_end(&answer, DNS_RCODE_FORMAT), DNS_HEADER);
@@ -292,7 +292,7 @@ static void only_the_right_answer_is_taken(void **state)
 	}
 	for (size_t size = 0; size < good.size; size++)
 		assert_int_equal(dns_check_answer(&query, sent.data, good.data, size), -EBADMSG);
-	/* A bare error, as some servers send it. */
+	/* An error without question, as some servers send it. */
 	assert_int_equal(dns_check_answer(&query, sent.data,
 					  (const uint8_t *)"\x12\x34\x81\x82\0\0\0\0\0\0\0\0", 12),
 			 DNS_RCODE_SERVFAIL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Frames: those of real programs, and what is wrong with them. */
+/* Frames: those of real programs, and malformed ones. */
 #include "check.h"
 #include "net/frame.h"
 #include "net/wire.h"
@@ -7,7 +7,7 @@
 #define AT_IP 14
 #define AT_UDP4 34
 
-/* As busybox's udhcpc sends it, shortened: 0.0.0.0:68 to 255.255.255.255:67, four bytes. */
+/* As sent by busybox's udhcpc, shortened: 0.0.0.0:68 to 255.255.255.255:67, four bytes. */
 static const uint8_t udp4[] = {
 	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0x02, 0x01,
 	0x08, 0x00, 0x45, 0x00, 0x00, 0x20, 0x00, 0x00, 0x00, 0x00, 0x40, 0x11,
@@ -44,7 +44,7 @@ static void real_frames_are_understood(void **state)
 	assert_int_equal(packet.payload[0], 133);
 }
 
-/* RFC 1071, once more and as slowly as it is written there. */
+/* RFC 1071, implemented literally, to compare with. */
 static void mend_ip4(uint8_t *ip)
 {
 	uint32_t sum = 0;
@@ -199,7 +199,7 @@ static void what_is_built_is_understood(void **state)
 		}
 }
 
-/* 0 would say that there is no checksum: 0xffff stands for it. */
+/* 0 means "no checksum", so 0xffff is sent instead. */
 static void no_checksum_is_zero(void **state)
 {
 	struct frame_packet packet = example(AF_INET, IPPROTO_UDP), again;

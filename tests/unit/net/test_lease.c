@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Leases: what a name is given, that nobody else has it, that it stays, and what becomes of a file
- * that is broken. The choice is tested in memory, the file in a /var/lib of the test's own.
+ * Leases: which addresses a name gets, that they are unique and stay, and how a damaged file is
+ * handled. The choice is tested in memory, the file in a private /var/lib.
  */
 #include <sched.h>
 #include <sys/mount.h>
@@ -76,7 +76,7 @@ static void a_link_has_the_form_that_is_promised(void **state)
 	second = net_prefix_address(&lease.subnet6, 1);
 	assert_true(net_address_equal(&lease.host6, &second));
 	assert_true(net_prefix_contains(&lease.subnet6, &lease.guest6));
-	/* RFC 4291, appendix A, by hand */
+	/* RFC 4291, appendix A, done by hand */
 	(void)net_address_format(&lease.guest6, text);
 	assert_true(str_has_suffix(text, ":0:5eff:fe10:2030") ||
 		    str_has_suffix(text, "::5eff:fe10:2030"));
@@ -142,7 +142,7 @@ static void names_of_one_hash_differ(void **state)
 	autobook struct lease_book book = {};
 	struct net_lease wanted, other, moved;
 
-	/* Somebody else sits where the hash leads. */
+	/* The subnet that the hash selects is taken. */
 	{
 		autobook struct lease_book empty = {};
 
@@ -170,7 +170,7 @@ static void what_is_in_use_is_left_alone(void **state)
 		 "192.168.128.0/18",
 		 "192.168.192.0/18"},
 		{{"10.0.0.0/8", "172.0.0.0/8", "192.168.0.0/16"}, NULL, NULL},
-		/* The default route overlaps everything and takes nothing. */
+		/* The default route overlaps everything, but must not count. */
 		{{"0.0.0.0/0", "::/0"}, "10.0.0.0/8", "10.0.0.0/8"},
 	};
 
@@ -198,7 +198,7 @@ static void what_is_in_use_is_left_alone(void **state)
 
 static void the_last_free_subnet_is_found(void **state)
 {
-	/* Everything but 192.168.77.32/28: each power of two around it. */
+	/* Everything except 192.168.77.32/28: one prefix for each power of two around it. */
 	static const char *const around[] = {
 		"192.168.128.0/17",  "192.168.0.0/18",	 "192.168.96.0/19", "192.168.80.0/20",
 		"192.168.64.0/21",   "192.168.72.0/22",	 "192.168.78.0/23", "192.168.76.0/24",
@@ -217,7 +217,7 @@ static void the_last_free_subnet_is_found(void **state)
 	r.in_use_count = ARRAY_SIZE(around);
 	assert_int_equal(lease_pick(&book, &r, NOW_US, &lease), 0);
 	assert_string_equal(net_prefix_format(&lease.subnet4, text), "192.168.77.32/28");
-	/* For a second machine there is none, but IPv6. */
+	/* A second machine gets no IPv4 subnet, only IPv6. */
 	r.machine = "db";
 	assert_int_equal(lease_pick(&book, &r, NOW_US, &lease), 0);
 	assert_false(net_address_is_set(&lease.guest4));
@@ -264,7 +264,7 @@ static void machines_of_a_zone_share_it(void **state)
 	assert_true(net_address_equal(&a.host4, &b.host4));
 	assert_false(net_address_equal(&a.guest4, &b.guest4));
 	assert_false(net_prefix_overlaps(&a.subnet4, &c.subnet4));
-	/* A machine that changes its zone has one lease, there. */
+	/* A machine that changes its zone has one lease only, in the new zone. */
 	a = must_pick(&book, "a", "other");
 	assert_true(net_address_equal(&a.subnet4.address, &c.subnet4.address));
 	a = must_pick(&book, "a", NULL);
@@ -282,7 +282,7 @@ static void a_zone_that_overlaps_moves_as_a_whole(void **state)
 	r.in_use_count = 1;
 	assert_int_equal(lease_pick(&book, &r, NOW_US, &b), 0);
 	assert_false(net_prefix_overlaps(&a.subnet4, &b.subnet4));
-	/* Also when what was in the way is gone by then. */
+	/* Also if the conflict is gone by then. */
 	c = must_pick(&book, "a", "shop");
 	assert_true(net_address_equal(&b.subnet4.address, &c.subnet4.address));
 	assert_false(net_address_equal(&b.guest4, &c.guest4));
@@ -522,7 +522,7 @@ static void a_broken_file_stops_nobody(void **state)
 		write_leases(texts[i]);
 		assert_int_equal(net_lease_take(&r, &lease), 0);
 	}
-	/* Larger than any file of ours. */
+	/* Larger than any file that redd writes. */
 	assert_int_equal(truncate(NET_LEASE_FILE, LEASE_FILE_MAX + 1), 0);
 	assert_int_equal(net_lease_take(&r, &lease), 0);
 	assert_int_equal(unlink(NET_LEASE_FILE), 0);
@@ -530,7 +530,7 @@ static void a_broken_file_stops_nobody(void **state)
 	assert_int_equal(net_lease_take(&r, &lease), 0);
 }
 
-/* That it was used today is not worth a start. */
+/* If the date of use can't be written, the start goes on. */
 static void a_full_disk_keeps_nobody_from_what_he_has(void **state)
 {
 	struct net_lease_request r = request("web", NULL), other = request("new", NULL);
@@ -568,7 +568,7 @@ static int take_many(int child, int count)
 }
 
 /* security row: N15 */
-/* All of one file, behind one lock, at once: a pipe holds the children until the last is there. */
+/* All use one file and one lock at once: a pipe holds the children until the last is there. */
 static void many_at_the_same_instant(void **state)
 {
 	enum { CHILDREN = 20, EACH = 20 };

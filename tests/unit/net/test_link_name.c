@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The names of a machine's interfaces, cut where the kernel's limit of 15 characters asks for it as
- * systemd-nspawn 252 cuts them, and their hardware addresses. Both are compared on real interfaces
- * too: tests/system/test_same_as_nspawn.py.
+ * The names of a machine's interfaces, shortened to the kernel's limit of 15 characters as by
+ * systemd-nspawn 252, and their hardware addresses. tests/system/test_same_as_nspawn.py compares
+ * both on real interfaces.
  */
 #include "check.h"
 #include "lib/str.h"
@@ -42,7 +42,7 @@ static void addresses_are_stable_and_of_their_role_alone(void **state)
 
 	for (int i = 0; i < 2 * NET_ROLE_COUNT; i++) {
 		net_link_mac(HOST, "web", (enum net_role)(i / 2), (uint64_t)i % 2, macs[i]);
-		/* Of one interface, and given by nobody who sells them. */
+		/* A unicast address, locally administered. */
 		assert_int_equal(macs[i][0] & 3, 2);
 		for (int j = 0; j < i; j++)
 			assert_memory_not_equal(macs[i], macs[j], ETH_ALEN);

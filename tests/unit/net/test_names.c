@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Published names, in a /run of the test's own; and the texts that others ask for. */
+/* Published names, in a private /run; and the names that others look up. */
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -77,7 +77,7 @@ static void names_come_and_go(void **state)
 	assert_int_equal(net_names_find("db.example.redd", found), -ENOENT);
 }
 
-/* Puts `hosts` in the place of /etc/hosts, in a mount namespace of the test's own. */
+/* Replaces /etc/hosts by `hosts`, in a private mount namespace. */
 static void give_hosts(const char *hosts)
 {
 	assert_int_equal(io_replace_file_at(AT_FDCWD, "/run/hosts", hosts, 0644, false), 0);
@@ -145,7 +145,7 @@ static void safe_names_stay(void **state)
 	autofree char *as = NULL;
 
 	need_private();
-	/* x is the machine itself, as `redd hosts` has put it there. */
+	/* x is the machine itself, in a line from `redd hosts`. */
 	give_hosts("127.0.0.1 localhost\n#10.0.0.7 web\n10.0.0.2 x x.redd\n");
 	for (size_t i = 0; i < ARRAY_SIZE(safe); i++) {
 		autofree char *full = str_printf("%s.redd", safe[i]);
@@ -157,7 +157,7 @@ static void safe_names_stay(void **state)
 		assert_false(finds(safe[i]) || finds(full));
 	}
 	(void)umount("/etc/hosts");
-	/* What came into the file meanwhile takes the bare name away, and gives it back. */
+	/* Later changes of the file remove the bare name, and restore it. */
 	give_hosts("192.0.2.1 web\n");
 	publish("web", "10.0.0.2", NULL);
 	assert_false(finds("web"));
@@ -192,7 +192,7 @@ static void files_of_others_stand_for_nothing(void **state)
 	assert_int_equal(strv_length(names), 1);
 }
 
-/* "x.redd" is the full name of x, also where a machine is called so. */
+/* "x.redd" is the full name of x, even if a machine has that name. */
 static void full_names_are_nobody_elses(void **state)
 {
 	struct net_address found[NET_NAMES_ADDRESSES_MAX], x = address("10.0.0.2");
@@ -206,7 +206,7 @@ static void full_names_are_nobody_elses(void **state)
 	assert_true(finds("x.redd.redd"));
 	net_names_clean("x.redd");
 	assert_true(finds("x") && finds("x.redd") && !finds("x.redd.redd"));
-	/* The longest that a machine may have. */
+	/* The longest name that a machine may have. */
 	assert_only_in_full("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
 }
 

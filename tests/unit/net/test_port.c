@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The one form of a port. What people may write is tested with the settings. */
+/* The canonical form of a port. The tests of settings cover what users may write. */
 #include "check.h"
 #include "net/port.h"
 

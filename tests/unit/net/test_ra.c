@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Router solicitations that count, and advertisements byte by byte. */
+/* Valid router solicitations, and advertisements byte by byte. */
 #include "check.h"
 #include "net/ra.h"
 #include "net/wire.h"
@@ -27,9 +27,9 @@ static void solicitations_are_checked(void **state)
 		{{133}, 7, -EBADMSG},
 		{{134}, 8, -EBADMSG},
 		{{133, 1}, 8, -EBADMSG},
-		{{133, [8] = 14, 2}, 24, 0}, /* a nonce, unknown to us */
+		{{133, [8] = 14, 2}, 24, 0}, /* a nonce, which redd ignores */
 		{{133, [8] = 14, 1, [16] = 1, 1}, 24, 0},
-		{{133, [8] = 14, 0}, 16, -EBADMSG}, /* would never end */
+		{{133, [8] = 14, 0}, 16, -EBADMSG}, /* an option of length 0: parsing must end */
 		{{133, [8] = 14, 2}, 16, -EBADMSG},
 		{{133, [8] = 14, 1, [16] = 14}, 17, -EBADMSG},
 		{{133, [8] = 14, 1, [16] = 14, 1}, 18, -EBADMSG},
@@ -53,7 +53,7 @@ static void only_neighbours_may_ask(void **state)
 	packet = solicitation(with_source, sizeof(with_source));
 	packet.protocol = IPPROTO_UDP;
 	assert_int_equal(ra_check_solicitation(&packet), -EBADMSG);
-	/* RFC 4861, 6.1.1: who has no address can't say where it is. */
+	/* RFC 4861, 6.1.1: a sender without address can't give its link-layer address. */
 	packet = solicitation(with_source, sizeof(with_source));
 	memset(packet.source.bytes, 0, 16);
 	assert_int_equal(ra_check_solicitation(&packet), -EBADMSG);
@@ -89,7 +89,7 @@ static void advertisement_says_all(void **state)
 
 	assert_int_equal(ra_build(&config, message), sizeof(wanted));
 	assert_memory_equal(message, wanted, sizeof(wanted));
-	/* Without name servers of its family, and without an MTU, those options are not there. */
+	/* Without IPv6 name servers and without an MTU, these options are missing. */
 	config.name_server_count = 1;
 	config.mtu = 0;
 	assert_int_equal(ra_build(&config, message), 16 + 8 + 32);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Nix's database: hand-made files, odd, hostile and broken ones. */
+/* Nix's database: hand-made files; unusual, hostile and damaged ones. */
 #include <sqlite3.h>
 
 #include "check.h"
@@ -20,7 +20,7 @@
 	"INSERT INTO ValidPaths VALUES (" #n                                                       \
 	", '" PATH_OF(n) "', 'sha256:" HASH64 "', 1, NULL, " #size ", 1, NULL, NULL);"
 #define REF(a, b) "INSERT INTO Refs VALUES (" #a ", " #b ");"
-/* 1 needs 2 and 3, 2 needs 3, 3 needs itself; 4 is alone; 5 and 6 need each other. */
+/* 1 refers to 2 and 3, 2 to 3, 3 to itself; 4 is alone; 5 and 6 refer to each other. */
 #define GRAPH                                                                                      \
 	TABLES ROW(1, 10) ROW(2, 20) ROW(3, 30) ROW(4, 40) ROW(5, 50) ROW(6, 60) REF(1, 3)         \
 		REF(1, 2) REF(2, 3) REF(3, 3) REF(5, 6) REF(6, 5)
@@ -108,7 +108,7 @@ static int closure_error(const struct scratch *s, const char *name)
 }
 
 /* security row: NX02 */
-/* What others could write to have us bind or pack something else. */
+/* Entries that an attacker could write to make redd bind or pack something else. */
 static void test_hostile_names(void **state)
 {
 	static const char *const paths[] = {
@@ -165,7 +165,7 @@ static void test_broken(void **state)
 	assert_int_equal(closure_error(s, NAME_OF(1)), -EUCLEAN);
 }
 
-/* Views may not stand in for tables: their text is code. */
+/* Views must not replace tables: their text is code. */
 static void test_view(void **state)
 {
 	const struct scratch *s = *state;
@@ -177,7 +177,7 @@ static void test_view(void **state)
 	assert_int_equal(closure_error(s, NAME_OF(1)), -EUCLEAN);
 }
 
-/* The writer's log has what the file hasn't; a reader sees both, and leaves them. */
+/* The writer's log has newer data than the file; a reader sees both, and changes neither. */
 static void test_wal(void **state)
 {
 	const struct scratch *s = *state;
@@ -198,7 +198,7 @@ static void test_wal(void **state)
 	assert_int_equal(sqlite3_close(writer), SQLITE_OK);
 }
 
-/* A folder's name becomes part of a URI. */
+/* The folder's name becomes part of a URI. */
 static void test_odd_folder(void **state)
 {
 	const struct scratch *s = *state;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Comparing closures, and the text form of the database's records. */
+/* Comparison of closures, and the text form of the database's records. */
 #include "captured_log.h"
 #include "nix/diff.h"
 #include "nix/info.h"
@@ -68,7 +68,7 @@ static void test_diff(void **state)
 	check_diff(&none, &none, "");
 }
 
-/* Names of which one begins as the other must not be mixed up. */
+/* Names of which one is a prefix of the other must not be confused. */
 static void test_prefixes(void **state)
 {
 	static const struct path from[] = {{H(a) "git-1", 1}, {H(b) "gitg-1", 1}, {H(c) "gi-1", 1}};
@@ -95,7 +95,7 @@ static void test_registration(void **state)
 	assert_int_equal(nix_registration_parse(text, &again), 0);
 	assert_int_equal(nix_registration_write(&again, &second), 0);
 	assert_string_equal(second, expected);
-	/* A path whose hash is of another form can't be registered elsewhere. */
+	/* A path with a hash in another format can't be registered elsewhere. */
 	infos.items[1].hash[0] = '\0';
 	free(take_ptr(text));
 	assert_int_equal(nix_registration_write(&infos, &text), -EBADMSG);

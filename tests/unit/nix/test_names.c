@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Names in the store: what a database could say to get out of it, and how names are taken apart. */
+/* Names in the store: hostile names in a database, and how names are split. */
 #include "check.h"
 #include "lib/str.h"
 #include "nix/names.h"
@@ -29,7 +29,7 @@ static void test_invalid(void **state)
 		HASH "-\xc3\xa4",
 		HASH "-a'b",
 		"-" HASH "-x",
-		/* e, o, t and u are no digits of Nix; capitals neither; 31 of them */
+		/* Nix has no digits e, o, t and u, and no capitals; 31 digits */
 		"ep99knbyjd3iayc8wwv59vkl6amlfj3j-x",
 		"0P99knbyjd3iayc8wwv59vkl6amlfj3j-x",
 		"p99knbyjd3iayc8wwv59vkl6amlfj3j-x",
@@ -57,7 +57,7 @@ static void test_of_path(void **state)
 	assert_null(nix_name_of_path(HASH "-x"));
 }
 
-/* As builtins.parseDrvName has it. */
+/* Like builtins.parseDrvName. */
 static void test_split(void **state)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Words for generations, beside what nix-env --delete-generations does with them. */
+/* Selections of generations, compared with nix-env --delete-generations. */
 #include "check.h"
 #include "lib/str.h"
 #include "lib/time.h"
@@ -19,7 +19,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* The numbers selected, or "!word" for a refusal. */
+/* The selected numbers, or "!word" if the selection is refused. */
 static void check(const char *line, const char *expected)
 {
 	autostrv char **words = NULL;
@@ -50,7 +50,7 @@ static void test_words(void **state)
 	check("+2", "12");
 	check("+4", "");
 	check("+99", "");
-	/* Day 65: 5 (50) and 4 (40, current) are older; 6 was in use then. */
+	/* Day 65: 6 was in use then; 5 (day 50) and 4 (day 40, current) are older. */
 	check("35d", "1235");
 	/* Day 25: 2 was in use. */
 	check("75d", "1");

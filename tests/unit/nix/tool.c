@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * src/nix from a command line, for tests/system: what no verb does alone, or not so that it can be
- * killed at a certain system call.
+ * A command line for src/nix, for tests/system: steps that no verb does alone, or that have to be
+ *killed at a certain system call.
  *
  *	nix_tool find TEXT | closure PATH | set NAME PATH | booted NAME PATH | forget NAME
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The functions of libnss_redd, called as the C library calls them, with every size of buffer. How
- * it is loaded and asked for real is in tests/system/test_names.py.
+ * The functions of libnss_redd, called as by the C library, with every size of buffer.
+ * tests/system/test_names.py tests that the C library loads and uses it.
  */
 #include <sched.h>
 #include <sys/mount.h>
@@ -165,7 +165,7 @@ static void what_is_not_there(void **state)
 	assert_int_equal(a.status, NSS_STATUS_UNAVAIL);
 }
 
-/* Too small is ERANGE, never a byte behind; from some size on it is enough; at any alignment. */
+/* A buffer that is too small gives ERANGE, and nothing is written behind it; at any alignment. */
 static void check_sizes(void (*ask)(size_t size, size_t shift, struct answer *ret))
 {
 	for (size_t shift = 0; shift < 16; shift++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The plan as a container: its order by stage, its strings, its text. No side effects to look at.
+/* The plan as a container: order by stage, strings, printed text.
  */
 #include "check.h"
 #include "lib/str.h"
@@ -61,7 +61,7 @@ static void a_plan_owns_its_strings(void **state)
 	assert_int_equal(plan.error, 0);
 }
 
-/* What a guest's name or file says must not command the terminal of who reads the plan. */
+/* Text from a guest must not control the terminal of a user who reads the plan. */
 static void text_is_escaped(void **state)
 {
 	autoplan struct plan plan = {};

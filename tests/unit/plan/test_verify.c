@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * plan_verify() accepts the least plan there is, and refuses it with each of its rules broken:
- * every row is that plan with one op taken out, put in, moved or changed.
+ * plan_verify() accepts the smallest valid plan, and refuses it when one rule is broken: every row
+ * is that plan with one op removed, added, moved or changed.
  */
 #include <sched.h>
 #include <sys/mount.h>
@@ -16,7 +16,7 @@
 #define VIEWS PLAN_STAGE_VIEWS
 #define INNER PLAN_STAGE_INNER
 
-/* The positions that the rows below speak of. */
+/* The positions that the rows below use. */
 enum {
 	AT_CLONE_HOLDER,
 	AT_OPEN,
@@ -94,10 +94,10 @@ static const struct plan_op least[AT_COUNT] = {
 enum change { DROP, INSERT, MOVE };
 
 static const struct broken {
-	const char *why; /* a part of the sentence */
+	const char *why; /* part of the message */
 	enum change change;
 	int at;
-	int to; /* MOVE: before that one, as numbered in the whole plan */
+	int to; /* MOVE: before the op with this number in the original plan */
 	struct plan_op op;
 	bool is_in_given_network; /* the holder */
 } rows[] = {
@@ -209,7 +209,7 @@ static const struct broken {
 	 .op = {PLAN_OP_NEW_FS, VIEWS, .ns = PLAN_SLOT_NETNS}},
 };
 
-/* Appends the least plan but for what the row changes. */
+/* Appends the smallest plan with the change of the row. */
 static void build(const struct broken *row, struct plan *plan)
 {
 	for (int i = 0; i <= AT_COUNT; i++) {

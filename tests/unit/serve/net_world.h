@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A network namespace of the test's own, an event loop under test in the main thread, and actors in
- * threads: clients and servers that may block. An actor returns NULL, or what went wrong.
+ * A private network namespace, the event loop under test in the main thread, and actors in threads:
+ * clients and servers that may block. An actor returns NULL, or an error text.
  */
 #pragma once
 
@@ -22,7 +22,7 @@
 #include "lib/event.h"
 #include "net/address.h"
 
-/* As long as a test may hang before it fails. */
+/* The time after which a hanging test fails. */
 #define PATIENCE_S 20
 #define ACTORS_MAX 8
 
@@ -53,7 +53,7 @@ static inline void loopback_up(void)
 	(void)close(fd);
 }
 
-/* As root only: others skip, by this. */
+/* Skips the tests without root. */
 static inline int own_network(void **state)
 {
 	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0)
@@ -115,7 +115,7 @@ static inline void add_actor(struct world *w, actor_fn fn, void *userdata)
 		(struct actor){.fn = fn, .userdata = userdata, .done_fd = w->done_fd};
 }
 
-/* Runs the loop until all actors have ended; fails with what one of them says. */
+/* Runs the loop until all actors have ended; fails with the error text of one. */
 static inline void play(struct world *w)
 {
 	const char *first = NULL;
@@ -168,7 +168,7 @@ static inline void be_patient(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 }
 
-/* -errno when it can't be had. */
+/* -errno if that fails. */
 static inline int bound_socket(int type, const char *address, uint16_t port)
 {
 	struct sockaddr_in6 end;

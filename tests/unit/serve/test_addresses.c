@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which addresses count, in which order, and that changes are told and nothing else is. */
+/* Which addresses count, in which order, and that exactly the changes are reported. */
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/wait.h>
@@ -76,7 +76,7 @@ static int on_later(struct event_loop *loop, void *userdata)
 	return 0;
 }
 
-/* Until what has happened so far has been told. */
+/* Waits until all changes so far have been reported. */
 static void settle(struct scene *s)
 {
 	struct event_timer later = {.fn = on_later, .due_us = UINT64_MAX};
@@ -117,7 +117,7 @@ static void test_only_what_lasts(void **state)
 	ip("link add host0 type veth peer name peer0");
 	ip("link set host0 up");
 	ip("link set peer0 up");
-	/* Nobody has tried yet whether it is free. */
+	/* It is tentative: not yet checked for duplicates. */
 	ip("addr add fd00::5/64 dev host0");
 	ip("addr add fd00::6/64 dev host0 nodad preferred_lft 0");
 	watch(s);
@@ -140,7 +140,7 @@ static void test_changes_are_told_once(void **state)
 	settle(s);
 	assert_string_equal(s->text, "10.0.0.2 10.0.0.3");
 	s->calls = 0;
-	/* As a renewed lease does. */
+	/* As when a lease is renewed. */
 	ip("addr change 10.0.0.2/28 dev host0 valid_lft 1000 preferred_lft 1000");
 	ip("link add other type bridge");
 	ip("addr add 10.1.0.1/24 dev other");
@@ -152,7 +152,7 @@ static void test_changes_are_told_once(void **state)
 	assert_string_equal(s->text, "");
 }
 
-/* The guest put host0 into a bridge of its own: there the addresses are. */
+/* The guest put host0 into a bridge of its own, which has the addresses. */
 static void test_bridge_with_host0(void **state)
 {
 	struct scene *s = *state;
@@ -185,7 +185,7 @@ static void test_tunnel_alone(void **state)
 	assert_string_equal(s->text, "10.0.0.2");
 }
 
-/* The caller is where it was. */
+/* The caller is still in its own namespace. */
 static void test_open_inside(void **state)
 {
 	struct scene *s = *state;
@@ -218,7 +218,8 @@ static void test_open_inside(void **state)
 	(void)waitpid(child, NULL, 0);
 }
 
-/* The guest's root may send to any socket of its network namespace: to ours, that is refused. */
+/* The guest's root can send to sockets of its network namespace, but not to redd's connected one.
+ */
 static void assert_refuses(int fd)
 {
 	const struct nlmsghdr forged = {.nlmsg_len = NLMSG_HDRLEN + 1, .nlmsg_type = RTM_NEWLINK};

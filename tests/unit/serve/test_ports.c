@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Binding, who has a port, ranges, and the packet filter's failure. */
+/* Binding ports, finding who has one, ranges, and failures of the packet filter. */
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -59,7 +59,7 @@ static int removed(struct scene *s, struct net_port p)
 	return ports_remove(s->ports, &p);
 }
 
-/* A process of a name of its own that has the port, until it is told to end. */
+/* A process with a given name that holds the port until told to end. */
 struct holder {
 	pid_t pid;
 	int end_fd;
@@ -104,7 +104,7 @@ static void test_bind_and_free(void **state)
 	assert_int_equal(add(s, port(IPPROTO_UDP, 8080, 8080, NULL)), 0);
 	assert_int_equal(ports_get(s->ports, &count)[0].first, 8080);
 	assert_int_equal(count, 2);
-	/* All addresses of both families are ours. */
+	/* All addresses of both families are bound. */
 	assert_int_equal(bound_socket(SOCK_STREAM, "127.0.0.1", 8080), -EADDRINUSE);
 	assert_int_equal(bound_socket(SOCK_STREAM, "::1", 8080), -EADDRINUSE);
 	assert_int_equal(bound_socket(SOCK_DGRAM, "127.0.0.1", 8080), -EADDRINUSE);
@@ -129,7 +129,7 @@ static void test_taken_says_by_whom(void **state)
 		       "tcp:FREE-PORT:8080\n",
 		       (int)holder.pid);
 	assert_string_equal(captured_text(), text);
-	/* Another address of the same port is nobody's. */
+	/* The same port on another address is free. */
 	assert_int_equal(add(s, port(IPPROTO_TCP, 8080, 8080, "127.0.0.2")), 0);
 	let_go(&holder);
 	assert_int_equal(add(s, port(IPPROTO_TCP, 8080, 8080, "127.0.0.1")), 0);
@@ -137,7 +137,7 @@ static void test_taken_says_by_whom(void **state)
 	assert_non_null(strstr(captured_text(), "127.0.0.1:8080/tcp is taken by this machine"));
 }
 
-/* What the supervisor of another machine has, that machine has. */
+/* A port of another machine's supervisor counts as that machine's. */
 static void test_taken_by_machine(void **state)
 {
 	struct scene *s = *state;
@@ -159,7 +159,7 @@ static void test_taken_by_machine(void **state)
 }
 
 /* security row: N15 */
-/* Of two UDP sockets with SO_REUSEADDR the later would get all packets, and none be refused. */
+/* With SO_REUSEADDR, the second UDP socket would get all packets, and neither bind would fail. */
 static void test_two_machines_share_no_port(void **state)
 {
 	static const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
@@ -179,7 +179,8 @@ static void test_two_machines_share_no_port(void **state)
 	ports_free(other);
 }
 
-/* Who holds the port is not searched for in a supervisor's loop: all of /proc would be read. */
+/* A running supervisor doesn't search for the holder of a port: it would have to read all of /proc.
+ */
 static void test_no_search_in_the_loop(void **state)
 {
 	struct scene *s = *state;
@@ -213,7 +214,7 @@ static void test_range_is_all_or_nothing(void **state)
 	assert_int_equal(count, 1);
 }
 
-/* More than are bound: looked for in the tables, and the filter's alone. */
+/* A range too large to be bound: checked in the tables, and served by the filter only. */
 static void test_large_range(void **state)
 {
 	struct scene *s = *state;
@@ -232,7 +233,7 @@ static void test_large_range(void **state)
 	assert_int_equal(removed(s, large), 0);
 }
 
-/* As many descriptors as a range and both families take, under a low limit. */
+/* Enough descriptors for a range in both families, with a low limit. */
 static void test_many_descriptors(void **state)
 {
 	struct scene *s = *state;
@@ -246,7 +247,7 @@ static void test_many_descriptors(void **state)
 	assert_int_equal(ports_new(s->world->loop, "web", &s->ports), 0);
 	assert_int_equal(add(s, port(IPPROTO_TCP, 9000, 9000 + PORTS_RANGE_MAX - 1, NULL)), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	/* PID 1 inherits it, and there is still room below. */
+	/* PID 1 inherits the limit, and there is still room below it. */
 	assert_int_equal(limit.rlim_cur, 64);
 	low = bound_socket(SOCK_STREAM, "127.0.0.1", 80);
 	assert_in_range(low, 0, 63);
@@ -265,7 +266,7 @@ static void test_address_of_others(void **state)
 					     "host has no address 192.0.2.1\n");
 }
 
-/* Without a packet filter: one warning, and what can't be proxied is refused. */
+/* Without a packet filter: one warning, and an error for ports that can't be proxied. */
 static void test_without_filter(void **state)
 {
 	struct scene *s = *state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The TCP proxy with real sockets: much at once, half-closes, slow readers, resets, limits. */
+/* The TCP proxy with real sockets: large data, half-closed connections, slow readers, resets,
+ * limits. */
 #include <time.h>
 
 #include "lib/time.h"
@@ -158,7 +159,7 @@ static bool is_at_end(int fd)
 	return recv(fd, &byte, 1, 0) == 0;
 }
 
-/* Whoever is done with sending goes on to listen. */
+/* After sending all, it goes on receiving. */
 static const char *half_close_client(void *userdata)
 {
 	int fd = connected_socket(SOCK_STREAM, "127.0.0.1", PORT);
@@ -198,7 +199,7 @@ static void test_half_close(void **state)
 	close_scene(&s);
 }
 
-/* The guest has said all and hung up, the client takes its time. */
+/* The guest has sent all and closed; the client reads slowly. */
 static const char *slow_guest(void *userdata)
 {
 	struct scene *s = userdata;
@@ -233,7 +234,7 @@ static const char *slow_client(void *userdata)
 
 	if (fd < 0 || shutdown(fd, SHUT_WR) < 0)
 		return "connect";
-	/* By then all buffers on the way are full. */
+	/* By then all buffers in between are full. */
 	(void)usleep(200 * 1000);
 	before_us = cpu_us(slow->loop_clock);
 	(void)usleep(400 * 1000);
@@ -326,7 +327,7 @@ static void test_reset_by_client(void **state)
 	close_scene(&s);
 }
 
-/* Answers each byte until `MANY` connections have come and gone. */
+/* Answers each byte until `MANY` connections have ended. */
 static const char *echo_guest(void *userdata)
 {
 	struct scene *s = userdata;
@@ -391,7 +392,7 @@ static void test_many_at_once(void **state)
 	struct scene s;
 
 	open_scene(&s, state);
-	/* All ends are in this process: client, two of the proxy's, two pipes, guest. */
+	/* All descriptors are in this process: client, two of the proxy, two pipes, guest. */
 	set_fds_max(PROXY_CONNECTIONS_MAX * 10, &old);
 	if (old.rlim_max < MANY * 10)
 		skip();
@@ -417,7 +418,7 @@ static void test_no_target_resets(void **state)
 	set_target(&s, NULL, NULL);
 	add_actor(s.world, refused_client, &s);
 	play(s.world);
-	/* The machine is there, but nobody in it listens. */
+	/* The machine is reachable, but nothing listens there. */
 	set_target(&s, "127.0.0.9", NULL);
 	add_actor(s.world, refused_client, &s);
 	play(s.world);
@@ -436,7 +437,7 @@ static const char *v6_client(void *userdata)
 	return wrong;
 }
 
-/* ::1 leads to a machine that has IPv4 alone. */
+/* ::1 leads to a machine with IPv4 only. */
 static void test_across_families(void **state)
 {
 	struct scene s;
@@ -449,7 +450,7 @@ static void test_across_families(void **state)
 	close_scene(&s);
 }
 
-/* The machine has IPv6, and its service does not: ::1 is led to where somebody listens. */
+/* The machine has IPv6, but its service doesn't: connections to ::1 go where something listens. */
 static void test_other_family_when_refused(void **state)
 {
 	struct scene s;
@@ -467,7 +468,7 @@ static void test_other_family_when_refused(void **state)
 	close_scene(&s);
 }
 
-/* The target is the host, the port our own. */
+/* The target is the host itself, with the proxy's own port. */
 static void test_no_loop(void **state)
 {
 	struct scene s;
@@ -486,7 +487,7 @@ static void test_no_loop(void **state)
 #define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
 #endif
 
-/* Outside of what the kernel picks from: nothing else connects from there. */
+/* Outside of the kernel's ephemeral range: nothing else connects from this port. */
 #define PORT_OF_FIRST 20000
 
 static int connect_to_proxy(int fd)
@@ -515,7 +516,7 @@ static int connected_from_own_port(void)
 	return connect_to_proxy(fd);
 }
 
-/* From a port that another connection has too. */
+/* From a port that another connection uses too. */
 static int connected_from_same_port(uint16_t port)
 {
 	const uint32_t only_it = (uint32_t)port << 16 | port;
@@ -553,8 +554,8 @@ static const char *namesake(void *userdata)
 }
 
 /*
- * A client's port may be one that the proxy itself connected to the guest from: the kernel gives a
- * port twice where the other ends differ. It must not be taken for the proxy's own connection.
+ * A client's source port can be one that the proxy itself uses to connect to the guest: the kernel
+ * reuses a port if the other ends differ. It must not be mistaken for the proxy's own connection.
  */
 static void test_same_port_is_no_loop(void **state)
 {
@@ -565,14 +566,14 @@ static void test_same_port_is_no_loop(void **state)
 
 	(void)close(fd);
 	if (r < 0)
-		skip(); /* this kernel doesn't let a socket name its port so */
+		skip(); /* this kernel doesn't allow to choose the port like this */
 	open_scene(&s, state);
 	add_actor(s.world, namesake, &s);
 	play(s.world);
 	close_scene(&s);
 }
 
-/* Room for three: the fourth waits until one of them has gone. */
+/* Room for three: the fourth waits until one of them ends. */
 static const char *crowd(void *userdata)
 {
 	const char *wrong = NULL;
@@ -616,8 +617,8 @@ static const char *echo_four(void *userdata)
 /*
  * security row: N14
  * attack: floods of connections and datagrams on proxied ports
- * defence: 512 connections, fewer under a low limit of descriptors, who comes beyond waits in the
- * backlog; 256 UDP sessions, those never answered give way first
+ * defence: at most 512 connections, fewer with a low limit of descriptors, more wait in the
+ * backlog; at most 256 UDP sessions, of which unanswered ones are dropped first
  */
 static void test_bounded_by_descriptors(void **state)
 {
@@ -633,7 +634,7 @@ static void test_bounded_by_descriptors(void **state)
 	close_scene(&s);
 }
 
-/* Drops the owner's connections once it is told of one. */
+/* Drops the owner's connections when told of one. */
 static int on_told(struct event_loop *loop, int fd, uint32_t events, void *userdata)
 {
 	struct scene *s = userdata;
@@ -677,13 +678,13 @@ static void test_drop_resets(void **state)
 		event_add_fd(told.scene.world->loop, told.fd, EPOLLIN, on_told, &told.scene), 0);
 	add_actor(told.scene.world, dropped_client, &told);
 	play(told.scene.world);
-	/* The port is free. */
+	/* The port is free again. */
 	listen_at(&told.scene, "127.0.0.1", GUEST_PORT);
 	(void)close(told.fd);
 	close_scene(&told.scene);
 }
 
-/* Each in a network of its own: no port of one still waits for its time when the next comes. */
+/* Each in its own network, so that no port is in TIME_WAIT when the next test starts. */
 static int fresh_world(void **state)
 {
 	return own_network(NULL) < 0 ? -1 : world_setup(state);

@@ -76,7 +76,7 @@ static bool is_answered(int fd, const char *text)
 	       strcmp(data, text) == 0;
 }
 
-/* A connected socket takes answers from the very address that it asked only. */
+/* A connected socket accepts answers only from the address that it asked. */
 static const char *clients(void *userdata)
 {
 	const char *wrong = NULL;
@@ -154,7 +154,8 @@ static void test_across_families(void **state)
 	close_scene(&s);
 }
 
-/* The first question is lost to a port without a service; the next, from another port, is not. */
+/* The first question goes to a port without a service and is lost; the next, from another port,
+ * isn't. */
 static const char *asking_again(void *userdata)
 {
 	struct scene *s = userdata;
@@ -209,7 +210,7 @@ static void test_idle_sessions_end(void **state)
 	open_scene(&s, state, 1);
 	add_actor(s.world, asking_client, &s);
 	play(s.world);
-	/* Behind that of the sessions, which was due long ago. */
+	/* After the timer of the sessions, which was due long ago. */
 	event_arm_timer(s.world->loop, &later, time_monotonic_us());
 	assert_int_equal(event_run(s.world->loop), 0);
 	assert_int_equal(proxy_udp_count(s.proxy), 0);
@@ -218,7 +219,7 @@ static void test_idle_sessions_end(void **state)
 
 #define FLOOD (PROXY_UDP_SESSIONS_MAX + 50)
 
-/* All of them at once, so that no two have the same port. */
+/* All at once, so that no two have the same port. */
 static const char *flood(void *userdata)
 {
 	struct scene *s = userdata;
@@ -244,7 +245,7 @@ static void test_sessions_are_bounded(void **state)
 	open_scene(&s, state, PROXY_UDP_IDLE_US);
 	add_actor(s.world, flood, &s);
 	play(s.world);
-	/* Whoever comes last is served all the same: a session without an answer goes. */
+	/* The last client is served: a session without an answer is dropped. */
 	assert_int_equal(proxy_udp_count(s.proxy), PROXY_UDP_SESSIONS_MAX);
 	listen_at(&s, "::1");
 	add_actor(s.world, v6_client, &s);

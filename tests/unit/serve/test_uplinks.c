@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Interfaces that get an address while somebody watches, in a network of the test's own. */
+/* The watch for interfaces that get an address, in a private network. */
 #include <linux/if_link.h>
 #include <linux/veth.h>
 
@@ -9,7 +9,7 @@
 #include "net_world.h"
 #include "serve/uplinks.h"
 
-/* As long as nothing may come of what is none of ours. */
+/* The time without a report after events that don't matter. */
 #define SILENCE_US (400 * USEC_PER_MSEC)
 
 struct scene {
@@ -151,7 +151,7 @@ static void many_at_once_are_told_once(void **state)
 	close_scene(&s);
 }
 
-/* More than it remembers: none is lost, some are looked at twice. */
+/* More interfaces than it remembers: none is missed, some are reported twice. */
 static void more_than_can_be_remembered(void **state)
 {
 	struct scene s;
@@ -186,7 +186,7 @@ static void links_of_machines_and_loopback_are_none(void **state)
 	close_scene(&s);
 }
 
-/* Each in a network of its own. */
+/* Each test has its own network. */
 static int fresh_world(void **state)
 {
 	return own_network(NULL) < 0 ? -1 : world_setup(state);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line: each way to write an option, where it stops, and what it says of mistakes. */
+/* The command line: each way to write an option, where options end, and messages about mistakes. */
 #include "captured_log.h"
 #include "settings/table.h"
 
@@ -153,7 +153,8 @@ static void test_old_name(void **state)
 	assert_string_equal(captured_text(), "warning: --user is the old name of --uid\n");
 }
 
-/* From the table: what isn't honoured is refused under each of its names, with the reason. */
+/* From the table: options that aren't implemented are refused under each of their names, with the
+ * reason. */
 static void test_every_later_option(void **state)
 {
 	unsigned count = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Help, JSON, completion and man text from the table; every honoured setting has its prose. */
+/* Help, JSON, completion and man text from the table; every implemented setting has a description.
+ */
 #include <json-c/json.h>
 
 #include "check.h"

@@ -154,7 +154,7 @@ static void test_long_lines(void **state)
 	assert_non_null(text);
 	head = (size_t)sprintf(text, "[Exec]\nEnvironment=A=");
 	memset(text + head, 'x', SETTINGS_LINE_MAX);
-	/* The line itself has exactly the limit, then one more. */
+	/* A line of exactly the maximum length, then one longer. */
 	text[7 + SETTINGS_LINE_MAX] = '\0';
 	read_text(&settings, text);
 	assert_string_equal(captured_text(), "");
@@ -186,8 +186,8 @@ static void test_flood(void **state)
 
 /* security row: S01 */
 /*
- * S01, from the table: each key in an untrusted file. What isn't marked ANY leaves no trace in the
- * settings and is warned of with place, key and the trusted folder; what is marked ANY arrives.
+ * S01, from the table: each key in an untrusted file. A key that isn't marked ANY has no effect on
+ * the settings and causes a warning with place, key and the trusted folder; one marked ANY is set.
  */
 static void test_trust_of_every_key(void **state)
 {
@@ -225,7 +225,7 @@ static void test_trust_of_every_key(void **state)
 	assert_true(any > 15);
 }
 
-/* The allow-list itself, so that a new row can't join it unseen. */
+/* The allow-list itself, so that a new row can't be added to it unnoticed. */
 static void test_allow_list(void **state)
 {
 	static const char allowed[] =
@@ -242,7 +242,8 @@ static void test_allow_list(void **state)
 	buf_done(&any);
 }
 
-/* From the table: each key that isn't honoured is warned of with its place and reason. */
+/* From the table: each key that isn't implemented causes a warning with its place and the reason.
+ */
 static void test_every_later_key(void **state)
 {
 	unsigned count = 0;

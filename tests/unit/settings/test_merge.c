@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which file is found, whether it is trusted, and what it has to say against the command line. */
+/* Which file is found, whether it is trusted, and how it combines with the command line. */
 #include "captured_log.h"
 #include "settings/table.h"
 
@@ -112,7 +112,7 @@ static void test_hostile_places(void **state)
 	autosettings struct settings link = {}, fifo = {}, big = {}, masked = {}, writable = {};
 	int root = place.scratch->fd, fd;
 
-	/* Beside the image: no link is followed, a fifo doesn't hold us up, size is bounded. */
+	/* Beside the image: links aren't followed, a fifo doesn't block, the size is bounded. */
 	assert_int_equal(symlinkat("/etc/passwd", root, "pool/m.nspawn"), 0);
 	assert_int_equal(load(&link, &place), 0);
 	assert_null(link.file);
@@ -126,7 +126,8 @@ static void test_hostile_places(void **state)
 	assert_int_equal(close(fd), 0);
 	assert_int_equal(load(&big, &place), -EFBIG);
 	(void)captured_text();
-	/* In a trusted place: a link to /dev/null masks, and what all may write isn't trusted. */
+	/* In a trusted folder: a link to /dev/null masks, and a file that everybody may write isn't
+	 * trusted. */
 	assert_int_equal(symlinkat("/dev/null", root, "etc/m.nspawn"), 0);
 	assert_int_equal(load(&masked, &place), 0);
 	assert_non_null(masked.file);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The forms of values, each with what is almost one. */
+/* The forms of values, each with near misses. */
 #include "check.h"
 #include "image/name.h"
 #include "lib/str.h"
 #include "settings/value.h"
 
 /* security row: X05 */
-/* X05: what names a user, and what must never be taken for one. */
+/* X05: valid names of users, and words that must never be taken for one. */
 static void test_users(void **state)
 {
 	static const char *const good[] = {
@@ -53,7 +53,7 @@ static void test_users(void **state)
 		assert_false(value_user_is_valid(bad[i]));
 }
 
-/* The image folder has the same rule for machines; a name that one takes, both take. */
+/* The image folder has the same rule for names of machines: both accept the same names. */
 static void test_hostnames(void **state)
 {
 	static const char *const names[] = {

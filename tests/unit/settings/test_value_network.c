@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The forms of interfaces, zones and ports, each with what is almost one. */
+/* The forms of interfaces, zones and ports, each with near misses. */
 #include "check.h"
 #include "lib/str.h"
 #include "net/port.h"

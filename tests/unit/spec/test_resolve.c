@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From settings to spec: each row arrives, from its option and from its key; the rules of A needs
- * B. */
+/* From settings to spec: each row has its effect, by option and by key; the rules "A needs B". */
 #include <linux/capability.h>
 
 #include "captured_log.h"
@@ -30,7 +29,7 @@ static void give(struct settings *settings, const char *const *words)
 	assert_true(settings_parse_command_line(settings, argc, argv) > 0);
 }
 
-/* What the spec became, as text: compared as a whole, so that nothing changes unseen. */
+/* The resulting spec as text, compared as a whole, so that no change is missed. */
 static void describe_addresses(struct buf *b, const struct spec *spec)
 {
 	char text[NET_ADDRESS_TEXT];
@@ -279,7 +278,7 @@ static void test_keys(void **state)
 	}
 }
 
-/* Every honoured limit key reaches its own place. */
+/* Every implemented limit key sets its own field. */
 static void test_every_limit(void **state)
 {
 	autosettings struct settings settings = {};
@@ -299,7 +298,7 @@ static void test_every_limit(void **state)
 	}
 }
 
-/* Everything in the spec, for a comparison of two. */
+/* Everything in the spec as text, to compare two. */
 static char *describe_all(const struct settings *settings)
 {
 	static const struct spec_context context = {.machine = "m",
@@ -313,13 +312,13 @@ static char *describe_all(const struct settings *settings)
 			  spec.machine);
 }
 
-/* Such as the command's alone, with nothing for the machine. */
+/* Without other settings, except those that the command needs. */
 static bool is_for_the_machine(enum setting_id id)
 {
 	return setting_table[id].group != SETTING_HELP || id == SETTING_QUIET;
 }
 
-/* One that isn't what is so without it. */
+/* A value that differs from the default. */
 static const char *example_of(enum setting_id id)
 {
 	if (id == SETTING_NETWORK_CONFIGURE || id == SETTING_NETWORK_CHECK_SOURCE)
@@ -327,7 +326,7 @@ static const char *example_of(enum setting_id id)
 	return setting_example(setting_table[id].type);
 }
 
-/* What only a machine with a host0 can have is tried on one. */
+/* Settings that need a host0 are tried on a machine with one. */
 static const char *const *what_it_needs(enum setting_id id)
 {
 	static const char *const nothing[] = {WITH_SYSTEM, NULL},
@@ -358,7 +357,7 @@ static void check_option(const struct setting_name *name)
 	bool takes = setting_name_takes_value(name);
 	autofree char *option =
 		str_printf("--%s%s%s", name->option, takes ? "=" : "", takes ? value : "");
-	/* What has an effect only together with a system gets one. */
+	/* Settings that need a system get one. */
 	const char *const *needs = what_it_needs(name->id);
 	const char *const words[] = {WITH_SYSTEM, option, needs[1], needs[1] ? needs[2] : NULL,
 				     NULL};
@@ -381,7 +380,7 @@ static void check_key(const struct setting_name *name)
 	check_effect(&settings, name->id);
 }
 
-/* From the table: no honoured row is without effect, neither as an option nor as a key. */
+/* From the table: each implemented row has an effect, both as an option and as a key. */
 static void test_every_row_arrives(void **state)
 {
 	unsigned count = 0;
@@ -505,7 +504,7 @@ static void test_rules(void **state)
 	}
 }
 
-/* A rule that a file breaks names the file and the line. */
+/* If a file breaks a rule, the message names file and line. */
 static void test_rule_names_the_file(void **state)
 {
 	autosettings struct settings settings = {};
@@ -614,7 +613,7 @@ static void test_consoles(void **state)
 	}
 }
 
-/* The story of the issue: what `start` does of itself, and with one line in a file. */
+/* The main use case: the defaults of `start`, and their change by one line in a file. */
 static void test_start(void **state)
 {
 	autosettings struct settings settings = {};

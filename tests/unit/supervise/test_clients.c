@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attached consoles: what they see, how much is kept for one that does not read, and what they
- * type. */
+/* Attached consoles: their output, how much is queued for one that doesn't read, and their input.
+ */
 #include <sys/socket.h>
 
 #include "check.h"
@@ -17,7 +17,7 @@ struct fixture {
 	struct scrollback back;
 	char typed[64 * 1024];
 	size_t typed_size;
-	size_t hold_at; /* the guest takes so much */
+	size_t hold_at; /* the number of bytes the guest accepts */
 	uint16_t rows, columns;
 };
 
@@ -142,7 +142,7 @@ static void test_scrollback_is_bounded(void **state)
 
 /*
  * security row: R22
- * attack: a console client that reads nothing makes the supervisor keep what it does not read
+ * attack: a console client that reads nothing makes the supervisor store its output without limit
  * defence: its queue is bounded; beyond that it is dropped
  */
 static void test_lagging_client_is_dropped(void **state)
@@ -151,7 +151,7 @@ static void test_lagging_client_is_dropped(void **state)
 	autoclose int slow = attach(f), quick = attach(f);
 	char data[4096] = {};
 
-	/* What the socket takes, and the queue. */
+	/* Fill the socket and the queue. */
 	for (int i = 0; i < 1000; i++) {
 		console_clients_send(f->clients, data, sizeof(data));
 		while (recv(quick, data, sizeof(data), MSG_DONTWAIT) > 0)
@@ -162,7 +162,7 @@ static void test_lagging_client_is_dropped(void **state)
 	assert_false(is_dropped(quick));
 }
 
-/* One that lags by a little, for ever, gets everything. */
+/* A client that always lags a little gets everything. */
 static void test_lagging_a_little(void **state)
 {
 	struct fixture *f = *state;
@@ -175,7 +175,7 @@ static void test_lagging_a_little(void **state)
 			data[k] = (unsigned char)((sent + k) / 1024 * 7);
 		console_clients_send(f->clients, data, 1024);
 		sent += 1024;
-		/* More than the socket holds stays behind. */
+		/* More than the socket holds is queued. */
 		while (sent - received > 200 * 1024) {
 			ssize_t n = recv(client, data, sizeof(data), 0);
 
@@ -233,7 +233,7 @@ static void test_held_input_waits(void **state)
 	assert_int_equal(type_all(client, 40), 40);
 	run(f);
 	assert_int_equal(f->typed_size, 5000);
-	/* Its output goes on; and it may leave, what it has typed counts. */
+	/* Its output continues; it may detach, and its input stays valid. */
 	console_clients_send(f->clients, "out", 3);
 	expect(client, "out");
 	(void)close(take_fd(&client));

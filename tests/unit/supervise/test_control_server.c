@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The control socket: who is answered, what is bounded, and that nobody is locked out. */
+/* The control socket: who is answered, limits, and that nobody is locked out. */
 #include <json-c/json.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -139,7 +139,7 @@ static void test_calls(void **state)
 	expect(f, fd, "{\"parameters\":{},\"error\":\"x.Special\"}");
 	say(fd, "{\"method\":\"x.None\"}");
 	expect(f, fd, "{\"parameters\":{},\"error\":\"org.varlink.service.MethodNotFound\"}");
-	/* Two at once, then in pieces. */
+	/* Two calls at once, then one in pieces. */
 	assert_int_equal(send(fd, "{\"method\":\"x.Echo\"}\0{\"method\":\"x.E", 34, 0), 34);
 	run(f);
 	say(fd, "cho\"}");
@@ -175,7 +175,7 @@ static void test_bounds(void **state)
 		assert_true(is_ended(fd));
 		(void)close(fd);
 	}
-	/* A message without an end. */
+	/* An endless message. */
 	fd = connect_one(f);
 	memset(data, ' ', sizeof(data));
 	for (size_t i = 0; i < 2 * CONTROL_MESSAGE_MAX / sizeof(data) && !is_ended(fd); i++) {
@@ -186,7 +186,7 @@ static void test_bounds(void **state)
 	(void)close(fd);
 }
 
-/* One that does not read its replies. */
+/* A client that does not read its replies. */
 static void test_reader_stalls(void **state)
 {
 	struct fixture *f = *state;
@@ -245,7 +245,7 @@ static void test_idle_connections_give_way(void **state)
 	fds[0] = connect_one(f);
 	for (int i = 1; i < MANY; i++) {
 		fds[i] = connect_one(f);
-		/* The first is heard from again and again. */
+		/* The first client sends again and again. */
 		say(fds[0], "{\"method\":\"x.Echo\"}");
 		expect(f, fds[0], "{\"parameters\":{}}");
 	}

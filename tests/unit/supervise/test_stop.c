@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ending a machine that is one process: asked, reminded, killed in time, killed at once. */
+/* Stops a machine of a single process: asked, reminded, killed after the timeout, killed at once.
+ */
 #include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -46,7 +47,7 @@ static void run_for(struct fixture *f, uint64_t us)
 	assert_int_equal(event_run(f->loop), 0);
 }
 
-/* A leader that says "I am ready" by a byte, and then waits for signals. */
+/* A leader that reports readiness by a byte, and then waits for signals. */
 static pid_t make_leader(int ignored)
 {
 	int ends[2];
@@ -127,7 +128,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The signal that has ended the leader, or 0 while it lives. */
+/* The signal that ended the leader, or 0 while it lives. */
 static int ended_by(struct fixture *f)
 {
 	struct pollfd poll_fd = {.fd = f->stop.target.leader_fd, .events = POLLIN};
@@ -165,7 +166,7 @@ static void test_killed_after_the_timeout(void **state)
 	run_for(f, 300 * USEC_PER_MSEC);
 	assert_int_equal(ended_by(f), SIGKILL);
 	assert_int_equal(f->warnings, 1);
-	/* It was the end that was asked for, not a way to a reboot. */
+	/* A stop was requested, so there is no reboot. */
 	assert_false(f->stop.was_forced);
 }
 
@@ -192,7 +193,7 @@ static void test_terminate(void **state)
 	assert_true(f->stop.wants_no_reboot);
 }
 
-/* A reboot that does not get there is forced, and is a reboot all the same. */
+/* A reboot that takes too long is forced, and still counts as a reboot. */
 static void test_forced_reboot(void **state)
 {
 	struct fixture *f = *state;
@@ -207,7 +208,7 @@ static void test_forced_reboot(void **state)
 	assert_true(f->stop.was_forced);
 }
 
-/* Whoever wants the end is not turned into somebody who wants a reboot. */
+/* A later reboot request doesn't replace a stop request. */
 static void test_no_reboot_after_stop(void **state)
 {
 	struct fixture *f = *state;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The forwarder between two terminals: keys, frames, window sizes, and a terminal as it was. */
+/* The forwarder between two terminals: keys, frames, window sizes, and restoring the terminal. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ struct fixture {
 	struct ptyforward *forward;
 	struct event_timer timer;
 	int person, terminal; /* master and slave of the caller's terminal */
-	int stream, machine;  /* our end and the machine's */
+	int stream, machine;  /* redd's end and the machine's */
 	char keys[8];
 	unsigned hangups;
 };
@@ -56,7 +56,7 @@ static int on_timer(struct event_loop *loop, void *userdata)
 	return 0;
 }
 
-/* Lets the forwarder do what it can. */
+/* Lets the forwarder run until it would block. */
 static void run(struct fixture *f)
 {
 	event_arm_timer(f->loop, &f->timer, time_monotonic_us() + STEP_US);
@@ -140,7 +140,7 @@ static void test_terminal_is_restored(void **unused)
 	assert_int_equal(tcgetattr(f.terminal, &after), 0);
 	assert_true((after.c_lflag & (ICANON | ECHO | ISIG)) == (ICANON | ECHO | ISIG));
 	assert_true(after.c_oflag & OPOST);
-	/* Nor is the shared description non-blocking for the shell that called us. */
+	/* The file description, shared with the calling shell, must not become non-blocking. */
 	assert_false(fcntl(f.terminal, F_GETFL) & O_NONBLOCK);
 	end(&f);
 }
@@ -206,8 +206,8 @@ static void test_hangup(void **unused)
 
 /*
  * security row: T03
- * attack: a terminal that nobody reads, or a client that does not
- * defence: the machine's output waits; nothing is kept for it without a bound; keys still work
+ * attack: nobody reads the terminal, or a client doesn't read
+ * defence: the machine's output waits in bounded queues; keys still work
  */
 static void test_stuck_terminal(void **unused)
 {
@@ -218,7 +218,7 @@ static void test_stuck_terminal(void **unused)
 
 	begin(&f, false, false);
 	assert_int_equal(fd_set_nonblock(f.machine, true), 0);
-	/* Until no more is taken. */
+	/* Until it accepts no more. */
 	do {
 		before = sent;
 		while ((n = write(f.machine, block, sizeof(block))) > 0)
@@ -232,7 +232,7 @@ static void test_stuck_terminal(void **unused)
 	end(&f);
 }
 
-/* A process that is left behind may write for ever. security row: X19 */
+/* A process that is left behind can write for ever. security row: X19 */
 static void test_drain_is_bounded(void **unused)
 {
 	static char data[1 << 20];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is taken from the unpacking process is really gone: each test makes a child, confines it,
- * and lets it try.
+ * The confinement of the unpacking process works: each test makes a child, confines it, and lets it
+ * try what is forbidden.
  */
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,7 +12,7 @@
 #include "check.h"
 #include "transfer/import/confine.h"
 
-/* What the child says: 0, or a number that tells what went wrong. */
+/* The child's result: 0, or a number for what went wrong. */
 static int in_child(int (*fn)(const struct scratch *s), const struct scratch *s)
 {
 	pid_t pid = fork();
@@ -26,7 +26,7 @@ static int in_child(int (*fn)(const struct scratch *s), const struct scratch *s)
 	return WEXITSTATUS(status);
 }
 
-/* The kernel, or this build, has no such thing. */
+/* The kernel or this build doesn't support it. */
 #define NOT_HERE 77
 
 static int leave_the_tree(const struct scratch *s)
@@ -41,7 +41,7 @@ static int leave_the_tree(const struct scratch *s)
 		return NOT_HERE;
 	if (r < 0)
 		return 2;
-	/* Inside all goes on; outside nothing is opened, made, removed or linked. */
+	/* Inside everything works; outside nothing can be opened, made, removed or linked. */
 	if (openat(tree, "in", O_WRONLY | O_CREAT | O_CLOEXEC, 0644) < 0 ||
 	    linkat(tree, "in", tree, "linked", 0) < 0)
 		return 3;
@@ -90,7 +90,7 @@ static int make_forbidden_calls(const struct scratch *s)
 		return 7;
 	if (syscall(SYS_open_by_handle_at, s->fd, NULL, 0) >= 0 || errno != ENOSYS)
 		return 8;
-	/* Files go on. */
+	/* Files still work. */
 	return mkdirat(s->fd, "made", 0755) < 0 ? 9 : 0;
 }
 
@@ -106,7 +106,7 @@ static void test_calls(void **state)
 static int want_memory(const struct scratch *s)
 {
 	const size_t limit = (size_t)64 << 20;
-	/* Volatile, or clang leaves out what nobody looks into. */
+	/* Volatile, or clang removes an unused allocation. */
 	char *volatile within, *volatile beyond;
 
 	int r = confine_memory(limit);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Compression in blocks: what comes out is what went in, whatever the format, the number of threads
- * and the pieces it came in; and the bytes are the same each time.
+ * Compression in blocks: decompressing gives the input, for each format, number of threads and size
+ * of writes; and the bytes are the same each time.
  */
 #include <lzma.h>
 #include <zlib.h>
@@ -15,7 +15,7 @@
 #define MIB ((size_t)1 << 20)
 #define XZ_BLOCK (16 * MIB)
 
-/* Text that compresses, with a stretch in its middle that doesn't. */
+/* Compressible text with an incompressible part in its middle. */
 static uint8_t *make_data(size_t size)
 {
 	uint8_t *data = malloc(size + 1);
@@ -145,7 +145,7 @@ static void check_round_trip(const struct scratch *s, size_t format, const uint8
 	assert_memory_equal(back, data, size);
 }
 
-/* Around the end of a block, and of several. */
+/* Sizes around the end of one and of several blocks. */
 static void test_round_trips(void **state)
 {
 	static const struct {
@@ -168,7 +168,7 @@ static void test_round_trips(void **state)
 		check_round_trip(*state, i, data, 3 * blocks[i].block + 1);
 }
 
-/* What can't be compressed is stored, and is still readable; an xz block of it has its own form. */
+/* Incompressible data is stored and still readable; such an xz block has its own form. */
 static void test_incompressible(void **state)
 {
 	autofree uint8_t *data = make_data(2 * XZ_BLOCK);
@@ -177,7 +177,7 @@ static void test_incompressible(void **state)
 		check_round_trip(*state, format, data + 2 * XZ_BLOCK / 3 + MIB, 4 * MIB);
 }
 
-/* So that a reader can decode blocks beside each other. */
+/* So that a reader can decode blocks in parallel. */
 static void test_xz_sizes_in_headers(void **state)
 {
 	const struct scratch *s = *state;
@@ -188,7 +188,7 @@ static void test_xz_sizes_in_headers(void **state)
 
 	assert_int_equal(encode(s, "x", &config, data, XZ_BLOCK + 5, SIZE_MAX), 0);
 	assert_int_equal(io_read_file_at(s->fd, "x", SIZE_MAX / 4, &out, &size), 0);
-	/* Block flags: both sizes are there (0xc0), one filter (0). */
+	/* Block flags: both sizes are present (0xc0), one filter (0). */
 	assert_int_equal((uint8_t)out[LZMA_STREAM_HEADER_SIZE + 1], 0xc0);
 }
 
@@ -241,7 +241,7 @@ static void test_cancelled(void **state)
 	assert_int_equal(encode(*state, "x", &config, data, 2 * XZ_BLOCK, SIZE_MAX), -ECANCELED);
 }
 
-/* Freed in the middle: nothing hangs, nothing leaks. */
+/* Freed in the middle: it must not hang or leak. */
 static void test_given_up(void **state)
 {
 	const struct scratch *s = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A file that gets its name is on disk already: fsync(2) comes first, and its failure is one. */
+/* A file is on disk before it gets its name: fsync(2) comes first, and its failure is an error. */
 #include "captured_log.h"
 #include "check.h"
 #include "transfer/pack/output.h"
@@ -8,7 +8,7 @@ static unsigned synced_files, synced_folders;
 static int sync_error;
 static const struct scratch *scratch;
 
-/* In place of the C library's: this program is linked with ours. */
+/* Replaces the C library's function in this program. */
 int fsync(int fd)
 {
 	struct stat st;
@@ -19,7 +19,7 @@ int fsync(int fd)
 		synced_folders++;
 		return 0;
 	}
-	/* Not under its name yet. */
+	/* It has no name yet. */
 	assert_false(exists(scratch->fd, "out"));
 	synced_files++;
 	errno = sync_error;

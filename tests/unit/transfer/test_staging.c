@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Hidden folders: published whole, cleaned when their maker is dead, left alone while it lives
+/* Hidden folders: published completely, removed if their maker is dead, left alone while it lives
  * (A18). */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,7 +87,7 @@ static void test_cleaning(void **state)
 	assert_int_equal(mkdirat(s.tree_fd, "etc", 0755), 0);
 	assert_int_equal(staging_clean_leftovers(pool, UINT64_MAX), 0);
 	assert_true(there(s.name));
-	/* As when it died: the lock goes with its last descriptor. */
+	/* As when its maker died: the lock is released with the last descriptor. */
 	(void)close(s.tree_fd);
 	(void)close(s.fd);
 	assert_int_equal(staging_clean_leftovers(pool, UINT64_MAX), 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Entries to files, from archives written here block by block: which entry wins, what is counted
- * against the disk, and that what waits for the end neither grows nor takes longer with repetition.
+ * Unpacking of archives that are written here block by block: which entry wins, what counts as used
+ * disk, and that deferred metadata takes neither more memory nor more time with repeated entries.
  */
 #include <sys/mman.h>
 #include <sys/xattr.h>
@@ -36,7 +36,7 @@ struct entry {
 	const char *name, *link, *data;
 	char type; /* of ustar */
 	unsigned mode, uid;
-	size_t size; /* of data, where it is no string */
+	size_t size; /* the length of data that is no string */
 };
 
 static void tar_entry(struct tar *t, struct entry e)
@@ -129,11 +129,11 @@ static void test_last_entry_wins(void **state)
 	autotar struct tar t = {};
 
 	tar_system(&t);
-	/* Directory, file, directory: the first one's record must not be the third one's. */
+	/* Directory, file, directory: the third must not get the first one's record. */
 	tar_entry(&t, (struct entry){.name = "d/", .type = '5', .mode = 0700, .uid = 7});
 	tar_entry(&t, (struct entry){.name = "d", .type = '0', .mode = 0600, .uid = 8});
 	tar_entry(&t, (struct entry){.name = "d/", .type = '5', .mode = 0755});
-	/* The same directory again; a made parent; a file in place of an immutable one. */
+	/* The same directory again; an implicit parent; a file that replaces an immutable one. */
 	tar_entry(&t, (struct entry){.name = "e/", .type = '5', .mode = 0700, .uid = 7});
 	tar_entry(&t, (struct entry){.name = "e/", .type = '5', .mode = 0751, .uid = 9});
 	tar_entry(&t, (struct entry){.name = "p/q/f", .type = '0', .mode = 0644});
@@ -151,7 +151,7 @@ static void test_last_entry_wins(void **state)
 	assert_int_equal(stat_of(s, "p/q").st_mode, S_IFDIR | 0755);
 	assert_int_equal(stat_of(s, "f").st_mode, S_IFREG | 0640);
 	assert_int_equal(stat_of(s, "f").st_size, 6);
-	/* Times of directories, though files came into them later. */
+	/* Directories keep their times, although files were added later. */
 	assert_int_equal(stat_of(s, "p").st_mtime, 1000);
 	assert_int_equal(unlinkat(s->fd, "f", 0), 0);
 }
@@ -208,13 +208,13 @@ static void test_disk_is_bounded(void **state)
 		tar_entry(&many, (struct entry){.name = name, .type = '0'});
 	}
 	refused(s, &many, room, "files");
-	/* Parents that no entry names take inodes, too. */
+	/* Implicit parents use inodes, too. */
 	tar_pax(&deep, "path",
 		"a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/x");
 	tar_entry(&deep, (struct entry){.name = "x", .type = '0'});
 	room.inodes_max = 20;
 	refused(s, &deep, room, "files");
-	/* So do extended attributes take bytes. */
+	/* Extended attributes use bytes, too. */
 	assert_non_null(value);
 	memset(value, 'v', 60000);
 	value[60000] = '\0';
@@ -228,14 +228,14 @@ static void test_room(void **state)
 {
 	struct quota r = quota_of_file_system(1000 * QUOTA_BLOCK, 2000 * QUOTA_BLOCK, 500, 1000);
 
-	/* A twentieth stays free; of a large disk no more than 1 GiB. */
+	/* A twentieth stays free, on large disks at most 1 GiB. */
 	assert_int_equal(r.bytes_max, 900 * QUOTA_BLOCK);
 	assert_int_equal(r.inodes_max, 450);
 	assert_int_equal(quota_of_file_system(UINT64_C(1) << 41, UINT64_C(1) << 42, 0, 0).bytes_max,
 			 (UINT64_C(1) << 41) - (UINT64_C(1) << 30));
 	assert_int_equal(quota_of_file_system(1, 100, 0, 0).bytes_max, 0);
 	assert_int_equal(quota_of_file_system(1, 1, 0, 0).inodes_max, QUOTA_UNLIMITED);
-	/* Small pieces of one block count once, a piece in each block counts a block. */
+	/* Small pieces of one block count once; a piece in each block counts a block each. */
 	assert_int_equal(quota_take_inode(&r, 0), 0);
 	for (uint64_t i = 0; i < 8; i++)
 		assert_int_equal(quota_take_data(&r, i * 512, 512), 0);
@@ -284,7 +284,7 @@ static void test_what_waits_is_bounded(void **state)
 	deferred_done(&l);
 }
 
-/* Against a plain array: puts, replacements and removals in every order a generator brings. */
+/* Compared with a plain array: insertions, replacements and removals in random order. */
 static void test_records_by_inode(void **state)
 {
 	enum { INODES = 3000, STEPS = 60000 };
