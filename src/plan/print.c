@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A plan as text: one line per op, only the fields that are set. No side effects but the output. */
+/* A plan as text: a line for each op, with the fields that are set. Must do nothing but print. */
 #include <string.h>
 
 #include "lib/macro.h"
