@@ -254,7 +254,7 @@ static int go_unfiltered(const struct host *host, int error)
 	return 0;
 }
 
-static int cgroup_prepare(struct host *host)
+static int cgroup_begin(struct host *host)
 {
 	autoclose int root = cgroups_open_unified();
 	int r;
@@ -264,8 +264,6 @@ static int cgroup_prepare(struct host *host)
 		return 0;
 	}
 	r = root < 0 ? root : make_tree(host, root);
-	if (r >= 0 && !host->facts.init_notifies)
-		r = make_leaf(host);
 	if (r < 0 && r != -ENODEV)
 		return log_errno(r, "make the cgroup /redd/%s", host->spec->machine);
 	if (r >= 0) {
@@ -275,6 +273,17 @@ static int cgroup_prepare(struct host *host)
 	}
 	cgroup_limit_processes(host);
 	return r >= 0 || filter_devices_v1(host) >= 0 ? 0 : go_unfiltered(host, r);
+}
+
+static int cgroup_prepare(struct host *host)
+{
+	int r;
+
+	if (host->only_looks || !host->facts.has_cgroup || host->facts.init_notifies)
+		return 0;
+	r = make_leaf(host);
+	return r < 0 ? log_errno(r, "make the cgroup /redd/%s/payload/init", host->spec->machine)
+		     : 0;
 }
 
 static void cgroup_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
@@ -365,6 +374,7 @@ static void cgroup_undo(struct host *host)
 
 const struct host_module host_module_cgroup = {
 	.name = "cgroup",
+	.begin = cgroup_begin,
 	.prepare = cgroup_prepare,
 	.plan = cgroup_plan,
 	.attach = cgroup_attach,

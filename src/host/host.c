@@ -54,6 +54,17 @@ void host_set_slot(struct host *host, enum plan_slot slot, int fd)
 	host->slots[slot] = fd;
 }
 
+int host_begin(struct host *host)
+{
+	for (size_t i = 0; i < host_module_count; i++) {
+		int r = host_modules[i]->begin ? host_modules[i]->begin(host) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int host_prepare(struct host *host)
 {
 	host_read_id(&host->facts);
@@ -121,7 +132,9 @@ int host_look(const struct spec *spec, int image_fd, struct host_facts *ret)
 
 	host_init(&host, spec, image_fd, -1);
 	host.only_looks = true;
-	r = host_prepare(&host);
+	r = host_begin(&host);
+	if (r >= 0)
+		r = host_prepare(&host);
 	if (r >= 0) {
 		*ret = host.facts;
 		host.facts = (struct host_facts){};

@@ -2,6 +2,7 @@
 /*
  * What a start needs from the host. Each file handles one subject, and is a row of host_modules[].
  *
+ *   begin    takes what the namespaces depend on, which are made in parallel to all that follows
  *   prepare  gathers facts, opens descriptors, takes what undo gives back (locks, cgroups)
  *   plan     adds ops; pure: reads only the spec and the facts
  *   attach   runs as an op of the plan (`host`)
@@ -180,6 +181,7 @@ bool host_network_has_work(const struct spec *spec);
 
 struct host_module {
 	const char *name;
+	int (*begin)(struct host *host);
 	int (*prepare)(struct host *host);
 	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
 	int (*attach)(struct host *host);
@@ -208,10 +210,14 @@ extern const struct host_module host_module_process;
 extern const struct host_module host_module_payload;
 
 /*
- * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_prepare() and
- * host_plan(), and whatever happens host_undo().
+ * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_begin(), then
+ * host_prepare() and host_plan(), and whatever happens host_undo().
  */
 void host_init(struct host *host, const struct spec *spec, int image_fd, int machine_dir);
+int host_begin(struct host *host);
+/* The plan's first two stages, which can be carried out before the rest is known. Pure. */
+void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			  struct plan *plan);
 int host_prepare(struct host *host);
 /* Builds, sorts and verifies the plan. Pure apart from the message on failure. */
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret);

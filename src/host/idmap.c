@@ -180,7 +180,7 @@ static int check_owner(struct host *host, uint32_t owner)
 		host->spec->directory, owner);
 }
 
-static int idmap_prepare(struct host *host)
+static int idmap_begin(struct host *host)
 {
 	const struct spec *spec = host->spec;
 	uint32_t owner = 0;
@@ -235,7 +235,7 @@ static void idmap_clean(uint64_t deadline_us)
 
 const struct host_module host_module_idmap = {
 	.name = "idmap",
-	.prepare = idmap_prepare,
+	.begin = idmap_begin,
 	.undo = idmap_undo,
 	.clean = idmap_clean,
 };

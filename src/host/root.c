@@ -78,13 +78,12 @@ static void plan_join_tasks(const struct host_facts *facts, struct plan *plan,
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_TASKS, .stage = stage, .in = PLAN_SLOT_PIDS);
 }
 
-/* The first ops of the plan: making namespaces takes the longest. */
-static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
-			    struct plan *plan)
+void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			  struct plan *plan)
 {
 	const enum plan_stage holder = PLAN_STAGE_HOLDER;
 
-	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_HOLDER, .stage = PLAN_STAGE_OPEN,
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_HOLDER, .stage = PLAN_STAGE_BEGIN,
 		 .flags = facts->has_user_namespace ? CLONE_NEWUSER : 0,
 		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
 		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
@@ -199,7 +198,7 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 
 static void root_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	plan_namespaces(spec, facts, plan);
+	host_plan_namespaces(spec, facts, plan);
 	plan_mounts(spec, plan);
 	plan_tree(spec, facts, plan);
 	plan_overlay(spec, facts, plan);

@@ -15,8 +15,9 @@
 #include "lib/cleanup.h"
 
 enum plan_stage {
+	PLAN_STAGE_BEGIN,  /* supervisor, as soon as the machine's users are known */
+	PLAN_STAGE_HOLDER, /* holder of the namespaces, in parallel to the supervisor */
 	PLAN_STAGE_OPEN,   /* supervisor, still in the caller's mount namespace */
-	PLAN_STAGE_HOLDER, /* holder of the namespaces, in parallel to OPEN and SETUP */
 	PLAN_STAGE_SETUP,  /* supervisor, in its own */
 	PLAN_STAGE_OUTER,  /* outer child, while the supervisor waits */
 	PLAN_STAGE_VIEWS,  /* a child in the machine's namespaces, while the supervisor waits */

@@ -19,6 +19,7 @@ static const char *const slot_names[] = {
 };
 
 static const char *const stage_titles[PLAN_STAGE_COUNT] = {
+	[PLAN_STAGE_BEGIN] = "supervisor, when the machine's users are known:",
 	[PLAN_STAGE_HOLDER] = "holder of the namespaces, in parallel to the supervisor:",
 	[PLAN_STAGE_OPEN] = "supervisor, where it was called:",
 	[PLAN_STAGE_SETUP] = "supervisor, in its own mount namespace:",

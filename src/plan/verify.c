@@ -10,6 +10,7 @@
 #include "lib/macro.h"
 #include "plan/plan.h"
 
+#define B (1U << PLAN_STAGE_BEGIN)
 #define H (1U << PLAN_STAGE_HOLDER)
 #define C (1U << PLAN_STAGE_OPEN)
 #define S (1U << PLAN_STAGE_SETUP)
@@ -23,6 +24,7 @@ static const unsigned op_stages[PLAN_OP_COUNT] = {
 #undef OP
 };
 
+#undef B
 #undef H
 #undef C
 #undef S
