@@ -2,11 +2,11 @@
 /*
  * The interpreter of plans, and the four children it runs in.
  *
- * The supervisor interprets OPEN and SETUP itself. clone-holder in OPEN makes the holder, which
- * interprets HOLDER as soon as its users are mapped, in parallel to the supervisor, and stays until
- * PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER in
- * the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as a
- * child of the supervisor (CLONE_PARENT) and ends. clone-views makes another such child, which
+ * The supervisor interprets BEGIN, OPEN and SETUP itself. BEGIN makes the holder, which
+ * interprets HOLDER as soon as its users are mapped, in parallel to what the supervisor prepares,
+ * and stays until PID 1 exists. clone-outer in SETUP makes the outer child, which interprets OUTER
+ * in the memory of the supervisor that waits for it: it joins what the holder holds, makes PID 1 as
+ * a child of the supervisor (CLONE_PARENT) and ends. clone-views makes another such child, which
  * interprets VIEWS: in the supervisor's mount namespace, but in PID 1's others, it mounts what
  * shows those. PID 1 interprets INNER, which ends with exec.
  *

@@ -226,8 +226,7 @@ static void __attribute__((noreturn)) be_holder(struct child_context *context)
 	/* The supervisor's death must end the children also before PID 1 exists. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)close(context->holder_sync);
-	(void)close(context->supervisor_sync);
-	child_set_slot(context, PLAN_SLOT_SYNC, context->slots[PLAN_SLOT_HOLDER_SYNC]);
+	context->slots[PLAN_SLOT_SYNC] = context->slots[PLAN_SLOT_HOLDER_SYNC];
 	/* Wait for the id maps: new namespaces belong to root of the user namespace, if mapped. */
 	r = hear_supervisor(context);
 	if (r >= 0)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /proc, /sys, the cgroup tree and the message queues. Each shows the namespaces of who mounts it,
- * so a child mounts them that is in the machine's; but in the supervisor's mount namespace, so that
- * PID 1 gets them, and what hides parts of them, with its copy of all mounts: locked (decision
- * 0018). What is hidden or read-only is the list that systemd-nspawn has, and, where the host's
- * root is a user of the machine, what the kernel's own permission checks hide from others.
- * Source: the container interface of systemd; mount_namespaces(7). Supervisor's side.
+ * /proc, /sys, the cgroup tree and the message queues. Each shows the namespaces of the process
+ * that mounts it, so a child in the machine's namespaces mounts them. It does so in the
+ * supervisor's mount namespace: then PID 1's copy of them, and of what hides parts of them, is
+ * locked (decision 0018). PID 1 must never mount them itself. What is hidden or read-only is
+ * systemd-nspawn's list, and, where the host's root is a user of the machine, also what the
+ * kernel's permission checks hide from other users. Source: the container interface of systemd;
+ * mount_namespaces(7). Supervisor's side.
  */
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -24,14 +25,14 @@ static const char *const proc_read_only[] = {
 static const char *const proc_hidden[] = {
 	"kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list",
 };
-/* Files of mode 0400 that tell of the host's memory, and the tables of its firmware. */
+/* Files of mode 0400 about the host's memory, and the tables of its firmware. */
 static const char *const proc_hidden_from_root[] = {
 	"allocinfo", "kpagecgroup",  "kpagecount", "kpageflags",
 	"mtrr",	     "pagetypeinfo", "slabinfo",   "vmallocinfo",
 };
 static const char *const sys_hidden_from_root[] = {"firmware"};
 
-/* What there is below /proc/sys/net in a network namespace that is not the host's. */
+/* The folders of /proc/sys/net in a network namespace other than the host's. */
 static const char *const net_writable[] = {
 	"sys/net/bridge", "sys/net/core",      "sys/net/ipv4", "sys/net/ipv6", "sys/net/mpls",
 	"sys/net/mptcp",  "sys/net/netfilter", "sys/net/sctp", "sys/net/unix",
@@ -48,9 +49,9 @@ bool host_root_is_administrator(const struct host_facts *facts)
 }
 
 /*
- * Of all that the kernel offers below /proc/sys/net in a network namespace this alone belongs to
- * the whole host. Before 6.10 it appears when connection tracking is loaded, which others may do at
- * any time: until then all of the folder is covered.
+ * The only file below /proc/sys/net of a network namespace that belongs to the whole host. Before
+ * 6.10 it appears when connection tracking is loaded, which others may do at any time. Until then
+ * the whole folder is covered.
  */
 static int apivfs_prepare(struct host *host)
 {
@@ -77,7 +78,7 @@ static void add_mount_point(struct plan *plan, const char *path, uint32_t owner)
 		 .path = path, .number = 1, .uid = owner, .gid = owner);
 }
 
-/* One that the kernel, or the image of an outer container, doesn't have needs no cover. */
+/* Optional: the kernel, or an outer container, may not have the file. */
 static void add_read_only(struct plan *plan, const char *path)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_BIND_RO, .stage = PLAN_STAGE_VIEWS, .at = PLAN_SLOT_PROC,
@@ -99,10 +100,10 @@ static void add_writable(struct plan *plan, const char *path)
 }
 
 /*
- * /proc/sys/net shows everybody the network namespace that they are in, and each has folders of its
- * own there: what is put on one of them counts in the machine's alone. So it is these that become
- * writable, lest a namespace made inside shows the setting of the host again. With shifted users
- * that would be of no use: what is made inside can mount a procfs that has nothing covered.
+ * /proc/sys/net shows each process its own network namespace, and each namespace has folders of its
+ * own there: a mount on one of them counts in the machine's namespace only. So only these folders
+ * become writable; otherwise a namespace made inside would show the host-wide setting again. With
+ * shifted users that gains nothing, since a namespace made inside can mount an uncovered procfs.
  */
 static void plan_net(const struct host_facts *facts, struct plan *plan)
 {
@@ -129,13 +130,14 @@ static void plan_proc(const struct spec *spec, const struct host_facts *facts, s
 }
 
 /*
- * sysfs shows the network of who mounts it, and only the owner of that may mount it: with the
- * host's network the host's own is bound instead. Read-only is what tells a guest not to run udev.
+ * A sysfs shows the network namespace of the process that mounts it, and only the owner of that
+ * namespace may mount it. So a machine in the host's network gets a bind of the host's. A guest
+ * that finds /sys read-only doesn't run udev.
  */
 static void plan_sys(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
 	if (spec->private_network) {
-		/* mount(2) would make the file system read-only, for all who mount it. */
+		/* mount(2) would make the file system itself read-only, for all its mounts. */
 		PLAN_ADD(plan, .kind = PLAN_OP_NEW_FS, .stage = PLAN_STAGE_VIEWS, .source = "sysfs",
 			 .flags = API_ATTRIBUTES | MOUNT_ATTR_RDONLY, .out = PLAN_SLOT_SYS);
 		PLAN_ADD(plan, .kind = PLAN_OP_ATTACH, .stage = PLAN_STAGE_VIEWS,
@@ -153,7 +155,7 @@ static void plan_sys(const struct spec *spec, const struct host_facts *facts, st
 			  ARRAY_SIZE(sys_hidden_from_root), PLAN_SLOT_BLANK_DIR);
 }
 
-/* Where redd runs in a container itself, that may have none to show. */
+/* Optional: if redd runs in a container itself, the kernel may refuse it. */
 static void add_whole(struct plan *plan, const char *type, const char *path)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_MOUNT_FS, .stage = PLAN_STAGE_VIEWS, .source = type,
@@ -162,9 +164,9 @@ static void add_whole(struct plan *plan, const char *type, const char *path)
 }
 
 /*
- * The kernel lets a container inside mount a procfs or sysfs only where one is that nothing hides a
- * part of, wherever it lies. These lie where nobody of the machine can go; and what the masks hide
- * is none of the machine's users' business by its own permissions, since all are shifted.
+ * The kernel lets a container inside mount a procfs or sysfs only if the machine has one that is
+ * not covered in part. These lie where no user of the machine can go. They reveal nothing that the
+ * masks hide, since the files' own permissions keep shifted users out.
  */
 static void plan_whole(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {

@@ -4,15 +4,16 @@
  *
  *   /redd/NAME            the device filter; no process of its own
  *   /redd/NAME/payload    delegated to the guest's root, the root of its cgroup namespace
- *   /redd/NAME/payload/init   where PID 1 begins unless it is systemd: a leaf, so that the guest's
- *                         root group has no process and can hand out controllers. A systemd makes
+ *   /redd/NAME/payload/init   where PID 1 starts unless it is systemd: a leaf, so that the guest's
+ *                         root group has no process and can enable controllers. A systemd makes
  *                         such a leaf (/init.scope) itself, and manages only what is below the
- *                         group that it began in
+ *                         group that it starts in
  *   /redd/NAME/enter      made when a process enters the machine
  *
  * The tree is reached by descriptor, so it makes no difference whether the host shows it at
- * /sys/fs/cgroup, beside v1 hierarchies, or not at all. Where the kernel can't filter devices in it
- * the device filter is the v1 devices controller. Supervisor's side.
+ * /sys/fs/cgroup, next to v1 hierarchies, or not at all. If the kernel can't filter devices in it,
+ * the v1 devices controller is the device filter. Must never leave a machine without a filter and
+ * without a user namespace. Supervisor's side.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -31,10 +32,10 @@
 #define CONTROLLERS_MAX 4096
 /* How long the end of a machine may wait for processes that don't die. */
 #define REMOVE_TIMEOUT_US (5 * USEC_PER_SEC)
-/* Another machine's end may remove the common parent between our two calls. */
+/* The end of another machine may remove the common parent between our two calls. */
 #define MAKE_TRIES 100
 
-/* What a guest's root must own to manage its part. Source: cgroup-v2.rst, "Delegation". */
+/* What the guest's root must own to manage its part. Source: cgroup-v2.rst, "Delegation". */
 static const char *const delegated_files[] = {
 	"",
 	"cgroup.procs",
@@ -59,7 +60,7 @@ static int make_dir(int dir, const char *name)
 	return open_dir(dir, name);
 }
 
-/* What inits and people set limits with. The others would cost each start and serve nobody. */
+/* What inits and people set limits with. Any other controller would cost time at each start. */
 static const char *const wanted_controllers[] = {"cpu", "cpuset", "io", "memory", "pids"};
 
 /* The wanted controllers that dir could give to its children and does not yet: "+cpu +memory ". */
@@ -86,7 +87,7 @@ static int list_missing(int dir, struct buf *ret_words, bool *ret_any)
 	return r < 0 ? r : ret_words->error;
 }
 
-/* One that can't be enabled (of a host that is a container, say) must not keep the others out. */
+/* A controller that can't be enabled (if the host is a container, say) must not block others. */
 static void enable_one_by_one(int dir, char *words)
 {
 	char *saved = NULL;
@@ -95,7 +96,7 @@ static void enable_one_by_one(int dir, char *words)
 		(void)io_write_file_at(dir, "cgroup.subtree_control", word);
 }
 
-/* Lets the children of dir have controllers. False when it has none: nor will they. */
+/* Enables controllers for the children of dir. False: dir has none itself. */
 static bool enable_controllers(int dir)
 {
 	autobuf struct buf words = {};
@@ -108,7 +109,7 @@ static bool enable_controllers(int dir)
 	return any;
 }
 
-/* A directory of that name is what a crash left: nobody else holds the machine's lock. */
+/* A directory of that name was left by a crash, since we hold the machine's lock. */
 static int make_machine_dir(struct host *host, int root)
 {
 	const char *name = host->spec->machine;
@@ -231,11 +232,11 @@ static void look_at_cgroups(struct host *host, int root)
 
 	host->facts.has_cgroup = root >= 0;
 	cgroup_look_at_limits(host, root);
-	/* Who isn't root wants to see what root would do. */
+	/* For a user who isn't root, --explain shows what root would do. */
 	host->facts.has_bpf_devices = r >= 0 || r == -EPERM;
 }
 
-/* Never weaker in silence: without a user namespace the filter is what keeps disks away. */
+/* Without a user namespace nothing but the filter keeps the guest from disks. */
 static int go_unfiltered(const struct host *host, int error)
 {
 	const char *name = host->spec->machine;
@@ -253,7 +254,7 @@ static int go_unfiltered(const struct host *host, int error)
 	return 0;
 }
 
-static int cgroup_prepare(struct host *host)
+static int cgroup_begin(struct host *host)
 {
 	autoclose int root = cgroups_open_unified();
 	int r;
@@ -263,8 +264,6 @@ static int cgroup_prepare(struct host *host)
 		return 0;
 	}
 	r = root < 0 ? root : make_tree(host, root);
-	if (r >= 0 && !host->facts.init_notifies)
-		r = make_leaf(host);
 	if (r < 0 && r != -ENODEV)
 		return log_errno(r, "make the cgroup of machine %s", host->spec->machine);
 	if (r >= 0) {
@@ -274,6 +273,17 @@ static int cgroup_prepare(struct host *host)
 	}
 	cgroup_limit_processes(host);
 	return r >= 0 || filter_devices_v1(host) >= 0 ? 0 : go_unfiltered(host, r);
+}
+
+static int cgroup_prepare(struct host *host)
+{
+	int r;
+
+	if (host->only_looks || !host->facts.has_cgroup || host->facts.init_notifies)
+		return 0;
+	r = make_leaf(host);
+	return r < 0 ? log_errno(r, "make the cgroup /redd/%s/payload/init", host->spec->machine)
+		     : 0;
 }
 
 static void cgroup_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
@@ -307,7 +317,7 @@ static int cgroup_attach(struct host *host)
 		     : 0;
 }
 
-/* What is usual: nothing left, the guest made no cgroups of its own. */
+/* The usual case: no process is left, and the guest made no cgroups of its own. */
 static int remove_own(struct host *host, int root, const char *path)
 {
 	if (host->has_v1_cgroup || host->cgroup_fd < 0)
@@ -349,7 +359,7 @@ static void cgroup_undo(struct host *host)
 	r = remove_all(host, root);
 	if (r < 0)
 		host_note_leftovers(host, r, "the cgroup of machine", host->spec->machine);
-	/* The last machine takes the common parent away. */
+	/* The last machine removes the common parent. */
 	if (root >= 0)
 		(void)unlinkat(root, CGROUPS_PARENT, AT_REMOVEDIR);
 	if (host->has_v1_cgroup)
@@ -364,6 +374,7 @@ static void cgroup_undo(struct host *host)
 
 const struct host_module host_module_cgroup = {
 	.name = "cgroup",
+	.begin = cgroup_begin,
 	.prepare = cgroup_prepare,
 	.plan = cgroup_plan,
 	.attach = cgroup_attach,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How much a machine may make of what no user namespace counts: processes, and cgroups of its own.
- * The number of processes is bounded by the pids controller of cgroup2 or, on a host whose v1
- * hierarchies have it, by that one:
+ * Limits for what no user namespace limits: the machine's processes, and its cgroups. The number of
+ * processes is limited by the pids controller of cgroup2 or, if the v1 hierarchies have that
+ * controller, by v1:
  *
- *   /redd/NAME            the machine with those who enter it
- *   /redd/NAME/payload    PID 1 and what comes of it; it is born there
+ *   /redd/NAME            the machine and the processes that enter it
+ *   /redd/NAME/payload    PID 1, which starts there, and its descendants
  *
  * Supervisor's side.
  */
@@ -23,17 +23,17 @@
 #define CONTROLLERS_MAX 4096
 /* A fork bomb stays within the machine; systemd-nspawn@.service has the same number. */
 #define PIDS_MAX "16384"
-/* With room to enter a machine whose own processes have reached their limit. Out of the guest's
- * reach, whatever it does to the other number without a user namespace. */
+/* Leaves room to enter a machine that has reached its limit. The guest can't reach this one, even
+ * if it changes the other, as it can without a user namespace. */
 #define PIDS_MAX_ALL "16640"
 /*
- * Each cgroup costs the host memory that no limit of the machine counts, and time when the machine
- * ends. A systemd has some hundred, each container inside a few; a systemd in a container in a
- * systemd is about 15 deep.
+ * Each cgroup costs the host memory that no limit of the machine covers, and time when the machine
+ * ends. A systemd has about a hundred cgroups, each container inside a few; a systemd in a
+ * container in a systemd is about 15 levels deep.
  */
 #define DESCENDANTS_MAX "8192"
 #define DEPTH_MAX "64"
-/* Another machine's end may remove the common parent between our two calls. */
+/* The end of another machine may remove the common parent between our two calls. */
 #define MAKE_TRIES 100
 
 void cgroup_limit_tree(const struct host *host)
@@ -93,7 +93,7 @@ static int make_v1_dirs(struct host *host)
 	return machine < 0 ? machine : make_dir_with_limit(machine, "payload", PIDS_MAX);
 }
 
-/* `tasks`, not cgroup.procs: who moves only itself need not wait for the whole host's forks. */
+/* `tasks`, not cgroup.procs: a thread that moves itself need not wait for all forks of the host. */
 static int limit_in_v1(struct host *host)
 {
 	autoclose int payload = -1;
@@ -128,7 +128,7 @@ void cgroup_limit_processes(struct host *host)
 			  host->spec->machine);
 }
 
-/* For --explain: without making anything. */
+/* For --explain: makes nothing. */
 void cgroup_look_at_limits(struct host *host, int root_fd)
 {
 	autofree char *controllers = NULL;
@@ -159,7 +159,7 @@ int cgroup_unlimit_processes(struct host *host)
 		r = -errno;
 	if (r >= 0 && unlinkat(host->v1_pids_fd, machine + 1, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = -errno;
-	/* The last machine takes the common parent away. */
+	/* The last machine removes the common parent. */
 	(void)unlinkat(host->v1_pids_fd, CGROUPS_PARENT, AT_REMOVEDIR);
 	if (r >= 0)
 		(void)close(take_fd(&host->v1_pids_fd));

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /dev: a tmpfs with the nodes that every program expects, and nothing of the host's hardware.
- * Made with the host's privilege, so that the nodes work inside a user namespace; what may be
- * opened is the device filter's word. Source: the container interface of systemd. Supervisor's
- * side.
+ * /dev: a tmpfs with the nodes that every program expects, and no hardware of the host. It is made
+ * with the host's privilege, so that the nodes work inside a user namespace; the device filter
+ * decides what may be opened. Source: the container interface of systemd. Supervisor's side.
  */
 #include <fcntl.h>
 #include <sys/mount.h>

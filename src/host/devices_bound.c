@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A bound device node is of no use behind a filter that does not know it: binding it is the word of
- * the machine's administrator that the guest may use it. Making nodes stays forbidden.
- * Supervisor's side.
+ * Adds rules for bound device nodes to the device filter: an administrator who binds a node wants
+ * the guest to use it. Must never allow making nodes. Supervisor's side.
  */
 #include "host/devices_bound.h"
 
@@ -64,7 +63,7 @@ static int add_source(struct rules *rules, const char *source)
 {
 	struct stat st;
 
-	/* What can't be looked at can't be bound either: that says so. */
+	/* What can't be examined can't be bound either, and the bind reports that. */
 	if (stat(source, &st) < 0)
 		return 0;
 	if (S_ISDIR(st.st_mode) && str_after_prefix(source, "/dev/"))

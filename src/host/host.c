@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ordered array of subjects, walked forwards to make a machine and backwards to undo it. */
+/*
+ * The array of subjects, walked forwards to make a machine and backwards to undo it. Must never
+ * know what a subject owns. Supervisor's side.
+ */
 #include <fcntl.h>
 #include <string.h>
 
@@ -9,16 +12,15 @@
 #include "log/log.h"
 
 /*
- * The order of the operations of one stage. Namespaces and the tree come first; what lies beneath
- * /run and /dev comes after the file systems there; people's own mounts after all of those.
+ * The order of the ops within each stage. The users come first, since most subjects depend on them;
+ * then namespaces and the tree; what lies in /run and /dev after the file systems there; people's
+ * own mounts after all of these. The network waits for the holder, so it comes late.
  */
 const struct host_module *const host_modules[] = {
-	&host_module_idmap, /* first: most others depend on the users */
-	&host_module_image,    &host_module_root,    &host_module_store,   &host_module_cgroup,
-	&host_module_devices,  &host_module_rundir,  &host_module_resolv,  &host_module_mounts,
-	&host_module_apivfs,   &host_module_network, /* waits for the holder: behind
-							what can be done meanwhile */
-	&host_module_terminal, &host_module_process, &host_module_payload,
+	&host_module_idmap,   &host_module_image,   &host_module_root,	  &host_module_store,
+	&host_module_cgroup,  &host_module_devices, &host_module_rundir,  &host_module_resolv,
+	&host_module_mounts,  &host_module_apivfs,  &host_module_network, &host_module_terminal,
+	&host_module_process, &host_module_payload,
 };
 const size_t host_module_count = ARRAY_SIZE(host_modules);
 
@@ -50,6 +52,17 @@ void host_set_slot(struct host *host, enum plan_slot slot, int fd)
 	if (host->slots[slot] >= 0 && host->slots[slot] != fd)
 		(void)close(host->slots[slot]);
 	host->slots[slot] = fd;
+}
+
+int host_begin(struct host *host)
+{
+	for (size_t i = 0; i < host_module_count; i++) {
+		int r = host_modules[i]->begin ? host_modules[i]->begin(host) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int host_prepare(struct host *host)
@@ -119,7 +132,9 @@ int host_look(const struct spec *spec, int image_fd, struct host_facts *ret)
 
 	host_init(&host, spec, image_fd, -1);
 	host.only_looks = true;
-	r = host_prepare(&host);
+	r = host_begin(&host);
+	if (r >= 0)
+		r = host_prepare(&host);
 	if (r >= 0) {
 		*ret = host.facts;
 		host.facts = (struct host_facts){};
@@ -143,7 +158,7 @@ static bool slot_is_borrowed(int slot)
 
 void host_close_mounts(struct host *host)
 {
-	/* Those before it stay: the image, the machine's directory and its cgroups. */
+	/* The slots before it stay: the image, the machine's directory, its cgroups. */
 	for (int slot = PLAN_SLOT_USERNS; slot < PLAN_SLOT_COUNT; slot++)
 		if (!slot_is_borrowed(slot))
 			host_set_slot(host, slot, -1);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a start needs from the host, one subject per file: each is a row of host_modules[].
+ * What a start needs from the host. Each file handles one subject, and is a row of host_modules[].
  *
- *   prepare  gathers facts, opens descriptors, takes what must be given back (locks, cgroups)
- *   plan     adds operations; pure: reads the spec and the facts, nothing else
- *   attach   runs in the middle of the plan (op `host`)
- *   undo     gives back what prepare and attach took; called in reverse order, also half-way
+ *   begin    takes what the namespaces depend on, which are made in parallel to all that follows
+ *   prepare  gathers facts, opens descriptors, takes what undo gives back (locks, cgroups)
+ *   plan     adds ops; pure: reads only the spec and the facts
+ *   attach   runs as an op of the plan (`host`)
+ *   undo     gives back what prepare and attach took; called in reverse order, also after a failure
  *   done     frees the memory of the subject's facts
- *   clean    removes what supervisors that were killed could not give back
+ *   clean    removes what killed supervisors could not give back
  *
- * The order of the rows is the order of the operations within each stage. Loud: a failing prepare
- * or attach has said why. Supervisor's side of clone().
+ * The order of the rows is the order of the ops within each stage. Loud: a failing prepare or
+ * attach has said why. Supervisor's side of clone().
  */
 #pragma once
 
@@ -60,13 +61,13 @@ struct host_network {
 	struct firewall_others others; /* what other programs' filters do to its packets */
 };
 
-/* What the plan depends on besides the spec. Golden tests fill it by hand. */
+/* Everything besides the spec that the plan depends on. Golden tests fill it by hand. */
 struct host_facts {
 	bool has_user_namespace;
 	uint32_t uid_shift; /* 0 without a user namespace */
 	uint32_t uid_range;
-	uint32_t users_maker; /* who makes the user namespace, and has its use of the kernel's
-				 limits counted: uid_shift, or 0 for the host's root */
+	uint32_t users_maker; /* creates the user namespace, and is charged for its use of kernel
+				 limits: uid_shift, or 0 for the host's root */
 
 	char **init_candidates; /* inside: what exists of the places where an init can be */
 	char *init;		/* the first of them with all links resolved, for people */
@@ -123,7 +124,7 @@ struct host_facts {
 
 struct host {
 	const struct spec *spec;
-	bool only_looks; /* for --explain: prepare finds out, but makes and takes nothing */
+	bool only_looks; /* for --explain: prepare only gathers facts, makes and takes nothing */
 	struct host_facts facts;
 	int slots[PLAN_SLOT_COUNT];
 	pid_t holder_pid; /* of the namespaces: in the plan until end-holder */
@@ -147,47 +148,48 @@ struct host {
 
 	bool has_store_root; /* prepare made the booted root */
 
-	bool has_leftovers; /* undo could not give all back: the next command must try again */
+	bool has_leftovers; /* undo failed in part: the next command must try again */
 };
 
 /*
- * Limits of a file system in memory that the guest can write to: of the host's memory, and of its
- * kernel's, which each file takes some of. As systemd has it.
+ * Limits of a tmpfs that the guest can write to. The inodes are limited because each file takes
+ * kernel memory. The same values as systemd's.
  */
 #define HOST_TMPFS_SIZE "size=10%"
 #define HOST_TMPFS_INODES "nr_inodes=400k"
 
-/* Changes of ephemeral machines, on disk; a directory that a crash left is removed by the next. */
+/* Changes of ephemeral machines, on disk. The next start removes what a crash left. */
 #define HOST_SCRATCH_DIR "/var/lib/redd/ephemeral"
 
-/* In /run/host: what a container inside needs and nobody may enter, see apivfs.c. */
+/* In /run/host: a container inside the machine needs it, nobody may enter it. See apivfs.c. */
 #define HOST_WHOLE_DIR "whole"
 
 /*
- * The host's root is a user of the machine, so that the kernel's checks for that user give way: it
- * has no users of its own, or a range that begins at 0. Pure.
+ * Whether the host's root is a user of the machine, for whom the kernel's permission checks pass:
+ * the machine has no users of its own, or a range that begins at 0. Pure.
  */
 bool host_root_is_a_user(const struct host_facts *facts);
 /*
- * Whether its users are its own all the same: then nothing that they may do in their user namespace
- * may reach the files of the host's root. Pure.
+ * Whether it is, in a user namespace of the machine's: then nothing that root may do in that user
+ * namespace may reach the files of the host's root. Pure.
  */
 bool host_root_is_administrator(const struct host_facts *facts);
 
-/* The holder does, not the outer child: see root.c. Pure. */
+/* Whether the holder makes the cgroup namespace, not the outer child: see root.c. Pure. */
 bool host_holder_makes_cgroupns(const struct host_facts *facts);
 
-/* A network of nothing but loopback has none: the holder makes it. Pure. */
+/* Whether the network needs the host's part. Loopback alone is made by the holder. Pure. */
 bool host_network_has_work(const struct spec *spec);
 
 struct host_module {
 	const char *name;
+	int (*begin)(struct host *host);
 	int (*prepare)(struct host *host);
 	void (*plan)(const struct spec *spec, const struct host_facts *facts, struct plan *plan);
 	int (*attach)(struct host *host);
 	void (*undo)(struct host *host);
 	void (*done)(struct host_facts *facts);
-	/* Takes away what crashed supervisors left of it; what takes time, until the deadline. */
+	/* Gives up at the deadline. */
 	void (*clean)(uint64_t deadline_us);
 };
 
@@ -210,23 +212,27 @@ extern const struct host_module host_module_process;
 extern const struct host_module host_module_payload;
 
 /*
- * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_prepare() and
- * host_plan(), and whatever happens host_undo().
+ * image_fd, machine_dir: held open by the caller, borrowed. Afterwards host_begin(), then
+ * host_prepare() and host_plan(), and whatever happens host_undo().
  */
 void host_init(struct host *host, const struct spec *spec, int image_fd, int machine_dir);
+int host_begin(struct host *host);
+/* The plan's first two stages, which can be carried out before the rest is known. Pure. */
+void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			  struct plan *plan);
 int host_prepare(struct host *host);
 /* Builds, sorts and verifies the plan. Pure apart from the message on failure. */
 int host_plan(const struct spec *spec, const struct host_facts *facts, struct plan *ret);
 /* Runs one row's attach, for the op `host`. */
 int host_attach(struct host *host, const char *module);
-/* Once PID 1 executes: no descriptor of the boot's mounts and namespaces is of use any more. */
+/* Closes the descriptors of mounts and namespaces, which are useless once PID 1 is on its way. */
 void host_close_mounts(struct host *host);
 void host_undo(struct host *host);
-/* For undo: says that `kind` `name` could not be given back, and has the next command try again. */
+/* For undo: warns that `kind` `name` could not be given back; the next command tries again. */
 void host_note_leftovers(struct host *host, int error, const char *kind, const char *name);
 /*
- * Caller's side, after a crash was found: what has no owner any more goes. What takes time is given
- * up at the deadline of the monotonic clock, which is said.
+ * Removes what has no owner any more, after a crash was found. What is not done at the deadline
+ * (monotonic) is left, with a warning. Caller's side.
  */
 void host_clean_leftovers(uint64_t deadline_us);
 void host_facts_done(struct host_facts *facts);
@@ -244,7 +250,7 @@ int host_print_rules(const struct spec *spec, const struct host_facts *facts, FI
 /* The interface of the host that has host4 and host6: the link itself, or its zone's bridge. */
 const char *host_network_address_link(const struct host_network *network);
 
-/* Into host_id; called in front of all modules. */
+/* Reads host_id; called before all modules. */
 void host_read_id(struct host_facts *facts);
-/* The facts alone, for --explain: what prepare would find, with nothing made or taken. */
+/* For --explain: the facts that prepare would find. Makes and takes nothing. */
 int host_look(const struct spec *spec, int image_fd, struct host_facts *ret);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which users of the host a machine's users are. The range is picked as systemd-nspawn does it, so
- * that one name has one range under both: the tree's owner when that is the start of a range, else
- * SipHash of the name, else anything free. A range in use is locked by the file that nspawn locks;
- * one of which the host has given anything to somebody is never picked.
- * Trees are never chowned: file systems map. Supervisor's side.
+ * Which users of the host a machine's users are. The range is picked as systemd-nspawn picks it, so
+ * that a name has the same range under both: the tree's owner if that is the start of a range, else
+ * SipHash of the name, else any free one. A range in use is locked by the file that nspawn locks.
+ * Must never pick a range that overlaps users or subordinate ids of the host, and never chown a
+ * tree: mounts are mapped instead. Supervisor's side.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -32,13 +32,13 @@ static bool range_is_valid(uint32_t shift)
 	return shift >= RANGE_FIRST && shift <= RANGE_LAST && (shift & (RANGE_SIZE - 1)) == 0;
 }
 
-/* Only the low 32 bits of a hash count: so nspawn has it. */
+/* Like nspawn, uses only the low 32 bits of the hash. */
 static uint32_t range_of_hash(uint64_t hash)
 {
 	return ((uint32_t)hash % (RANGE_LAST - RANGE_FIRST) + RANGE_FIRST) & ~(RANGE_SIZE - 1);
 }
 
-/* The fixed key of nspawn's choice: the same name must give the same range. */
+/* nspawn's fixed key: the same name must give the same range. */
 static uint32_t range_of_name(const char *name)
 {
 	static const uint8_t key[16] = {0xe1, 0x56, 0xe0, 0xf0, 0x4a, 0xf0, 0x41, 0xaf,
@@ -60,7 +60,7 @@ static int log_unreadable(int error)
 				"the host are taken");
 }
 
-/* -EBUSY for a range in which somebody of the host has a user or group, or was given some. */
+/* -EBUSY if the range contains a user, a group or subordinate ids of the host. */
 static int check_free(uint32_t shift)
 {
 	autoclose int etc = open_etc();
@@ -73,7 +73,7 @@ static int check_free(uint32_t shift)
 	return r > 0 ? -EBUSY : 0;
 }
 
-/* Held for the machine's life. -EBUSY when another machine (of redd or nspawn) has the range. */
+/* Held while the machine lives. -EBUSY: another machine (of redd or nspawn) has the range. */
 static int lock_range(uint32_t shift)
 {
 	autofree char *name = str_printf("%u", shift);
@@ -129,7 +129,7 @@ static int pick_range(struct host *host, uint32_t owner)
 	return r;
 }
 
-/* A person's word is followed, wherever it leads; but who else has these users is told. */
+/* A range that a person gave is taken as it is, with a warning if others have these users. */
 static int check_fixed(struct host *host)
 {
 	struct host_facts *facts = &host->facts;
@@ -144,7 +144,7 @@ static int check_fixed(struct host *host)
 		log_warning("machine %s: %s was given some of its users by /etc/subuid or "
 			    "/etc/subgid: the containers of both reach each other's files",
 			    host->spec->machine, who);
-	/* Its processes would have all power over the machine's user namespace. */
+	/* Processes of the user who made it have all power over the machine's user namespace. */
 	if (r >= 0)
 		r = idranges_find(etc, IDRANGES_ACCOUNTS, facts->uid_shift, 1, &account);
 	if (r < 0)
@@ -168,8 +168,7 @@ static int image_owner(struct host *host, uint32_t *ret)
 	return 0;
 }
 
-/* A tree that is owned by a range already was shifted by chown: it needs no map, and can't have
- * one from 0. */
+/* A tree that belongs to the root of a range was shifted by chown, so it can't be mapped from 0. */
 static int check_owner(struct host *host, uint32_t owner)
 {
 	if (owner == 0 || host->spec->users == SPEC_USERS_FIXED)
@@ -181,7 +180,7 @@ static int check_owner(struct host *host, uint32_t owner)
 		host->spec->directory, owner);
 }
 
-static int idmap_prepare(struct host *host)
+static int idmap_begin(struct host *host)
 {
 	const struct spec *spec = host->spec;
 	uint32_t owner = 0;
@@ -215,7 +214,7 @@ static void idmap_undo(struct host *host)
 	(void)close(take_fd(&host->uid_lock_fd));
 }
 
-/* Whoever gets the lock may unlink the file: the others look whether theirs still has the name. */
+/* Unlinks under the lock: others who wait for it check that their file still has the name. */
 static void idmap_clean(uint64_t deadline_us)
 {
 	DIR *dir = opendir(LOCK_DIR);
@@ -236,7 +235,7 @@ static void idmap_clean(uint64_t deadline_us)
 
 const struct host_module host_module_idmap = {
 	.name = "idmap",
-	.prepare = idmap_prepare,
+	.begin = idmap_begin,
 	.undo = idmap_undo,
 	.clean = idmap_clean,
 };

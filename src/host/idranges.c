@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads the files in which a host says whose its users and groups are. Never takes a line that it
- * does not understand for a range: such a line gives nothing to anybody. Supervisor's side.
+ * Reads from the host's files which ids are taken. Must never take a line that it doesn't
+ * understand for a range; such a line is skipped. Supervisor's side.
  */
 #include "host/idranges.h"
 
@@ -14,7 +14,7 @@
 
 #define FILE_MAX_BYTES (8 * 1024 * 1024)
 
-/* Field `n` of a line, as a number; false when it is none. Too large a number is the largest. */
+/* Field `n` of a line as a number; false if it isn't one. Saturates. */
 static bool read_field(const char *line, int n, int base, uint64_t *ret)
 {
 	char *end;
@@ -42,7 +42,7 @@ static bool read_range(const char *line, enum idranges_kind kind, uint64_t *ret_
 	return read_field(line, 1, 0, ret_first) && read_field(line, 2, 0, ret_count);
 }
 
-/* Written so that no sum can overflow: a file may hold any numbers. */
+/* Without sums, which could overflow: a file may contain any numbers. */
 static bool overlap(uint64_t a, uint64_t a_count, uint64_t b, uint64_t b_count)
 {
 	return a <= b ? b - a < a_count && b_count > 0 : a - b < b_count && a_count > 0;
@@ -58,7 +58,7 @@ static int find_in_file(int etc, const char *name, enum idranges_kind kind, uint
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	/* What a crash left of a file says nothing of what was behind. */
+	/* A NUL byte: a crash has damaged the file, and the rest of it is unknown. */
 	if (strlen(text) != text_size)
 		return -EBADMSG;
 	while ((line = strsep(&rest, "\n"))) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is asked of the image before anything is made: is there an init, and which. All look-ups
- * are inside the tree, whose links may point to anywhere (NixOS: absolute, through a profile into
- * a store that may not even be bound yet). Supervisor's side.
+ * Examines the image before anything is made: whether it has an init, and which. Must only look up
+ * paths inside the tree, whose links may point anywhere (on NixOS absolute ones lead through a
+ * profile into a store that may not be bound yet). Supervisor's side.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -17,15 +17,15 @@
 #include "log/log.h"
 
 /*
- * /sbin/init first: it is what the image's administrator or distribution chose, also where a
- * systemd lies around beside it. The others are for images without that link.
+ * /sbin/init comes first: the image's administrator or distribution chose it, even if a systemd is
+ * installed too. The others are for images without that link.
  */
 static const char *const init_places[] = {
 	"/sbin/init", "/usr/lib/systemd/systemd",	   "/lib/systemd/systemd", "/init",
 	"/bin/init",  "/nix/var/nix/profiles/system/init",
 };
 
-/* The path of an open file with the tree's own path taken off: for people, never opened again. */
+/* The path of an open file inside the tree, for people; it is never opened again. */
 static char *describe_fd(int fd, const char *directory)
 {
 	char link[64];
@@ -61,7 +61,7 @@ static bool image_has(struct host *host, const char *path)
 	return fd >= 0;
 }
 
-/* A NixOS init is a script in the store that ends in systemd. */
+/* A NixOS init is a script in the store that executes systemd at its end. */
 static bool is_in_store(const char *path)
 {
 	return path && str_after_prefix(path, "/nix/store/");
@@ -89,7 +89,7 @@ static bool has_binds(const struct spec *spec)
 	return false;
 }
 
-/* The link itself, its directory looked up inside the tree. Its length, or -errno. */
+/* Reads a link whose directory is looked up inside the tree. Its length, or -errno. */
 static ssize_t read_link(struct host *host, const char *place, char *target, size_t size)
 {
 	autofree char *parent = strndup(place, (size_t)(path_last(place) - place));
@@ -109,8 +109,8 @@ static ssize_t read_link(struct host *host, const char *place, char *target, siz
 }
 
 /*
- * With a shared store the init only exists once that is bound. Through a profile or not: a system
- * of Nix has its init there.
+ * If the image is bound together with a Nix store the init exists only after the bind, so accept
+ * links that lead nowhere yet. An init in the store belongs to a system of Nix.
  */
 static int take_links(struct host *host)
 {
@@ -127,7 +127,7 @@ static int take_links(struct host *host)
 	return 0;
 }
 
-/* What stands in the first place that is not empty, for people. */
+/* Tells people what the first existing place holds. */
 static void explain_missing_init(struct host *host)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(init_places); i++) {
@@ -170,7 +170,7 @@ static int find_init(struct host *host)
 	return -ENOENT;
 }
 
-/* Without any of these it is no tree to run in; /usr is no must (NixOS, busybox). */
+/* A tree to run in has at least one of these; NixOS and busybox have no /usr. */
 static int check_tree(struct host *host)
 {
 	static const char *const some[] = {"/usr", "/bin",  "/sbin", "/etc",
@@ -189,7 +189,7 @@ static int check_tree(struct host *host)
 
 static int find_system(struct host *host)
 {
-	/* A shared store brings the system: see store.c. */
+	/* With a shared store the system comes from there: see store.c. */
 	if (host->spec->store != SPEC_STORE_OWN)
 		return 0;
 	if (host->spec->start == SPEC_START_BOOT)
@@ -203,8 +203,8 @@ static int image_prepare(struct host *host)
 	int r = find_system(host);
 
 	/*
-	 * Root inside owns what it makes as the host's root does: others must not get at it. A
-	 * directory that is no system is none of ours to speak about.
+	 * Root inside makes files that the host's root owns, so other users must not reach them. If
+	 * the directory is not a system, leave it alone.
 	 */
 	if (r == 0 && !host->only_looks && !host->spec->read_only && !host->spec->ephemeral)
 		image_protect_tree(host->spec->directory);

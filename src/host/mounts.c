@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a person mounts into the machine: binds and tmpfs. Sources are opened once, before anything
- * is made, and only their descriptors are used afterwards. Targets are found inside the tree, where
- * every link is the guest's own business (P08). Supervisor's side.
+ * The binds and tmpfs that a person asked for. Sources are opened once, before anything is made;
+ * after that only their descriptors are used. Targets are looked up inside the tree, and links
+ * there must never lead out of it (P08). Supervisor's side.
  */
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -41,7 +41,7 @@ static int open_source(struct host *host, const struct spec_mount *mount)
 	return fd;
 }
 
-/* A user namespace that maps just `outside` (on disk) to `inside` (as the host numbers it). */
+/* A user namespace that maps only `outside` (on disk) to `inside` (the host's number). */
 static int make_map(uint32_t outside, uint32_t inside)
 {
 	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
@@ -69,7 +69,7 @@ static int make_map(uint32_t outside, uint32_t inside)
 	return r;
 }
 
-/* rootidmap: the source's owner is root inside. owneridmap: is who owns the target inside. */
+/* rootidmap maps the source's owner to root inside, owneridmap to the owner of the target. */
 static int prepare_map(struct host *host, const struct spec_mount *mount, enum plan_slot slot,
 		       const struct stat *source)
 {
@@ -156,7 +156,7 @@ static void plan_bind(const struct spec_mount *mount, size_t i, bool has_user_na
 			 .number = mount->read_only ? MOUNT_ATTR_RDONLY : 0);
 }
 
-/* Whether one of the options, separated by commas, is that name with a value. */
+/* Whether the comma-separated options contain that name with a value. */
 static bool has_option(const char *options, const char *name)
 {
 	size_t length = strlen(name);
@@ -169,7 +169,7 @@ static bool has_option(const char *options, const char *name)
 	return false;
 }
 
-/* What a person has said stays; its owner and its limits are never left to the kernel. */
+/* Keeps a person's options, and adds an owner and limits if they name none. */
 static void plan_tmpfs(const struct spec_mount *mount, uint32_t owner, struct plan *plan)
 {
 	const char *options = mount->options ? mount->options : "mode=0755";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The program, its user and its environment. Users come from the guest's files by our own parser,
- * never from the host's database or code of the guest (X05, X10). The environment is built from
- * nothing (X04). Supervisor's side.
+ * The program, its user and its environment. Users are read from the guest's files by our own
+ * parser, and must never come from the host's database or from code of the guest (X05, X10). The
+ * environment must never contain anything of the caller's (X04). Supervisor's side.
  */
 #include <stdlib.h>
 
@@ -16,7 +16,7 @@
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_PROFILE ":/run/current-system/sw/bin:/nix/var/nix/profiles/system/sw/bin"
 
-/* $container_host_… and the key of the host's os-release that it copies. */
+/* $container_host_… and the key of the host's os-release whose value it has. */
 static const char *const host_os_keys[][2] = {
 	{"container_host_id", "ID"},
 	{"container_host_version_id", "VERSION_ID"},
@@ -122,7 +122,7 @@ static char *const *plan_environment(const struct spec *spec, const struct host_
 	return plan_strv(plan, env);
 }
 
-/* As a shell finds a command; the child tries one after the other. */
+/* The paths where a shell would look for the command; the child tries them in order. */
 static char *const *search_path(const struct spec *spec, const struct host_facts *facts,
 				struct plan *plan)
 {

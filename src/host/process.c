@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What PID 1 is, apart from its namespaces: root directory, session, limits, and the privilege it
- * loses before exec. The order is proven by plan_verify(). Supervisor's side.
+ * PID 1 apart from its namespaces: root directory, session, limits, and the privilege it loses
+ * before exec. plan_verify() proves the order. Supervisor's side.
  */
 #include <sys/mount.h>
 
@@ -11,7 +11,7 @@
 #include "lib/macro.h"
 #include "log/log.h"
 
-/* Abstract unix sockets belong to the network namespace, whatever else is private. */
+/* Abstract unix sockets belong to the network namespace, even if all else is private. */
 static void look_at_scope(struct host *host)
 {
 	const struct spec *spec = host->spec;
@@ -53,7 +53,7 @@ static void plan_pivot(const struct spec *spec, struct plan *plan)
 	const enum plan_stage inner = PLAN_STAGE_INNER;
 
 	PLAN_ADD(plan, .kind = PLAN_OP_PIVOT, .stage = inner, .in = PLAN_SLOT_ROOT);
-	/* Guests mount in one service and look from another: shared, as on a real boot. */
+	/* Shared, as after a real boot: a mount of one service must be visible to others. */
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = inner, .number = MS_SHARED);
 	PLAN_ADD(plan, .kind = PLAN_OP_HOSTNAME, .stage = inner,
 		 .data = plan_str(plan, spec->hostname ? spec->hostname : spec->machine));
@@ -65,7 +65,7 @@ static void plan_session(const struct spec *spec, struct plan *plan)
 
 	PLAN_ADD(plan, .kind = PLAN_OP_STDIO, .stage = PLAN_STAGE_INNER,
 		 .in = has_console ? PLAN_SLOT_PTY_SLAVE : PLAN_SLOT_STDIN);
-	/* An init hands its terminal on; anything else wants job control. */
+	/* An init passes its terminal on; any other program wants job control. */
 	PLAN_ADD(plan, .kind = PLAN_OP_SETSID, .stage = PLAN_STAGE_INNER,
 		 .number = has_console && spec->start != SPEC_START_BOOT);
 }
@@ -94,7 +94,7 @@ static void process_plan(const struct spec *spec, const struct host_facts *facts
 	PLAN_ADD(plan, .kind = PLAN_OP_BOUNDING, .stage = PLAN_STAGE_INNER, .number = facts->caps);
 	if (facts->is_scoped)
 		PLAN_ADD(plan, .kind = PLAN_OP_SCOPE, .stage = PLAN_STAGE_INNER);
-	/* Behind everything that opens files: a low NOFILE= is the payload's, not ours. */
+	/* After all ops that open files: a low NOFILE= is meant for the payload, not for us. */
 	if (spec->start != SPEC_START_PID2)
 		plan_limits(spec, plan);
 	if (facts->seccomp)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The namespaces and the tree itself: mapped, put up in the supervisor's own mount namespace, and
- * made the root of PID 1. With a user namespace the guest's mounts are a copy across that border:
- * the kernel locks them, so that the guest can't undo a read-only bind or uncover what is below.
- * Source: mount_namespaces(7), "Restrictions on mount namespaces". Supervisor's side.
+ * The namespaces and the tree itself: it is mapped, mounted in the supervisor's own mount
+ * namespace, and made the root of PID 1. With a user namespace the guest's mounts are a copy in a
+ * less privileged namespace. The kernel locks such copies, so the guest can't undo a read-only bind
+ * or see what a mount covers. Must never mount anything in the host's own mount namespace. Source:
+ * mount_namespaces(7), "Restrictions on mount namespaces". Supervisor's side.
  */
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -48,10 +49,10 @@ static bool has_new_network(const struct spec *spec)
 }
 
 /*
- * Who administers the owner of a cgroup namespace can mount the hierarchies of cgroups, those of
- * cgroup v1 from where its maker was in them, which is often their root. Shifted users can write
- * nothing there. Where root of the machine is root of the host it must belong to the host: the
- * outer child makes it, and the machine's users can make no other (K13).
+ * Root of the user namespace that owns a cgroup namespace can mount cgroup hierarchies; those of v1
+ * start where the namespace's creator was, which is often their root. Shifted users can't write
+ * anything there. If root of the machine is root of the host, the cgroup namespace must belong to
+ * the host: the outer child makes it, and the machine's users can make no other (K13).
  */
 bool host_holder_makes_cgroupns(const struct host_facts *facts)
 {
@@ -59,8 +60,8 @@ bool host_holder_makes_cgroupns(const struct host_facts *facts)
 }
 
 /*
- * The namespaces that the holder makes, beside the user namespace it is in. The root of the one of
- * cgroups is the cgroup that its maker is in.
+ * The namespaces that the holder makes, in addition to the user namespace it is in. The root of a
+ * cgroup namespace is the cgroup that its creator is in.
  */
 static uint64_t made_by_holder(const struct spec *spec, const struct host_facts *facts)
 {
@@ -69,7 +70,7 @@ static uint64_t made_by_holder(const struct spec *spec, const struct host_facts 
 	       (has_new_network(spec) ? CLONE_NEWNET : 0);
 }
 
-/* PID 1 is born where its maker is: a v1 hierarchy knows no other way. */
+/* In a v1 hierarchy a child starts in the cgroup of its parent, so the parent moves there. */
 static void plan_join_tasks(const struct host_facts *facts, struct plan *plan,
 			    enum plan_stage stage)
 {
@@ -77,22 +78,21 @@ static void plan_join_tasks(const struct host_facts *facts, struct plan *plan,
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_TASKS, .stage = stage, .in = PLAN_SLOT_PIDS);
 }
 
-/* The first ops of the plan: making namespaces takes the longest. */
-static void plan_namespaces(const struct spec *spec, const struct host_facts *facts,
-			    struct plan *plan)
+void host_plan_namespaces(const struct spec *spec, const struct host_facts *facts,
+			  struct plan *plan)
 {
 	const enum plan_stage holder = PLAN_STAGE_HOLDER;
 
-	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_HOLDER, .stage = PLAN_STAGE_OPEN,
+	PLAN_ADD(plan, .kind = PLAN_OP_CLONE_HOLDER, .stage = PLAN_STAGE_BEGIN,
 		 .flags = facts->has_user_namespace ? CLONE_NEWUSER : 0,
 		 .in = facts->has_cgroup ? PLAN_SLOT_CGROUP_PAYLOAD : PLAN_SLOT_NONE,
 		 .ns = spec->netns_path ? PLAN_SLOT_NETNS : PLAN_SLOT_NONE,
 		 .uid = facts->users_maker, .gid = facts->users_maker, .out = PLAN_SLOT_HOLDER);
-	/* First: the cgroup that its maker is in is the root of the namespace. */
+	/* First, since the creator's cgroup becomes the root of the cgroup namespace. */
 	plan_join_tasks(facts, plan, holder);
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = holder,
 		 .flags = made_by_holder(spec, facts));
-	/* Nor can a user namespace made inside have more. */
+	/* User namespaces made inside inherit this limit. */
 	if (host_root_is_administrator(facts))
 		PLAN_ADD(plan, .kind = PLAN_OP_SYSCTL, .stage = holder,
 			 .path = "user/max_cgroup_namespaces", .data = "0");
@@ -104,18 +104,18 @@ static void plan_namespaces(const struct spec *spec, const struct host_facts *fa
 static void plan_mounts(const struct spec *spec, struct plan *plan)
 {
 	const enum plan_stage setup = PLAN_STAGE_SETUP;
-	/* What is opened by a descriptor of the caller's mount namespace is a copy from here on. */
+	/* From here on descriptors refer to copies, not to mounts of the caller's namespace. */
 	PLAN_ADD(plan, .kind = PLAN_OP_OPEN_TREE, .stage = PLAN_STAGE_OPEN, .in = PLAN_SLOT_IMAGE,
 		 .flags = AT_RECURSIVE, .out = tree_slot(spec));
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = setup, .flags = CLONE_NEWNS);
-	/* Slaves, so that what the host unmounts later is unmounted here too. */
+	/* Slaves, so that what the host unmounts later disappears here too. */
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = PLAN_STAGE_SETUP, .number = MS_SLAVE);
 }
 
 /*
- * Where a user of the machine is root on the host, device nodes of its tree must not open. Others
- * can't open them, and keep the tree without the flag, which would be locked: nix-daemon remounts
- * its store writable without it.
+ * If a user of the machine is root on the host, device nodes in the tree must not work. For others
+ * they don't work anyway, and nodev would be locked: nix-daemon remounts its store writable without
+ * that flag.
  */
 static uint64_t device_attribute(const struct host_facts *facts)
 {
@@ -141,7 +141,7 @@ static void plan_overlay(const struct spec *spec, const struct host_facts *facts
 {
 	if (!spec->ephemeral)
 		return;
-	/* volatile: its unmount must not write back what is thrown away. */
+	/* volatile: don't sync changes that are thrown away. */
 	PLAN_ADD(plan, .kind = PLAN_OP_OVERLAY, .stage = PLAN_STAGE_SETUP, .in = PLAN_SLOT_MAPPED,
 		 .source = plan_printf(plan, HOST_SCRATCH_DIR "/%s", facts->scratch_name),
 		 .data = "volatile", .flags = device_attribute(facts), .out = PLAN_SLOT_ROOT);
@@ -153,7 +153,7 @@ static void plan_overlay(const struct spec *spec, const struct host_facts *facts
 		 .path = plan_printf(plan, MACHINE_RUN_DIR "/%s/root", spec->machine));
 }
 
-/* See host/cgroup.c: only a systemd begins in the guest's root group. */
+/* Only a systemd starts in the guest's root group, see host/cgroup.c. */
 static enum plan_slot inner_cgroup(const struct host_facts *facts)
 {
 	if (!facts->has_cgroup)
@@ -167,15 +167,15 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 	const enum plan_stage outer = PLAN_STAGE_OUTER, inner = PLAN_STAGE_INNER;
 
 	plan_join_tasks(facts, plan, outer);
-	/* Takes a moment: the kernel waits until nobody forks. */
+	/* Slow: the kernel waits until no process is forking. */
 	if (facts->has_cgroup && host_root_is_administrator(facts)) {
 		PLAN_ADD(plan, .kind = PLAN_OP_JOIN_CGROUP, .stage = outer,
 			 .in = PLAN_SLOT_CGROUP_PAYLOAD);
 		PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = outer, .flags = CLONE_NEWCGROUP);
 	}
-	/* At once: with the host's privilege a network namespace that is not the machine's own can
-	 * be joined, too. Who is in a cgroup namespace, but not in its cgroups, can't make a
-	 * process in them: so PID 1 joins that itself. */
+	/* All in one call, with the host's privilege, which joining a network namespace of others
+	 * takes. PID 1 joins the cgroup namespace itself: a process in a cgroup namespace, but not
+	 * in its cgroups, can't create a process there. */
 	PLAN_ADD(plan, .kind = PLAN_OP_JOIN, .stage = outer, .in = PLAN_SLOT_HOLDER,
 		 .flags = (facts->has_user_namespace ? CLONE_NEWUSER : 0) |
 			  (spec->netns_path ? CLONE_NEWNET : 0) |
@@ -189,7 +189,7 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 	if (facts->has_user_namespace)
 		PLAN_ADD(plan, .kind = PLAN_OP_BECOME_ROOT, .stage = inner);
 	PLAN_ADD(plan, .kind = PLAN_OP_PDEATHSIG, .stage = inner);
-	/* Not before all mounts stand: the copy is what locks them. */
+	/* Not before all mounts are made, since copying them is what locks them. */
 	PLAN_ADD(plan, .kind = PLAN_OP_AWAIT_MOUNTS, .stage = inner);
 	PLAN_ADD(plan, .kind = PLAN_OP_UNSHARE, .stage = inner, .flags = CLONE_NEWNS);
 	PLAN_ADD(plan, .kind = PLAN_OP_PROPAGATE, .stage = inner, .number = MS_PRIVATE);
@@ -198,7 +198,7 @@ static void plan_children(const struct spec *spec, const struct host_facts *fact
 
 static void root_plan(const struct spec *spec, const struct host_facts *facts, struct plan *plan)
 {
-	plan_namespaces(spec, facts, plan);
+	host_plan_namespaces(spec, facts, plan);
 	plan_mounts(spec, plan);
 	plan_tree(spec, facts, plan);
 	plan_overlay(spec, facts, plan);

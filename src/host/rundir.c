@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /run, /tmp, and /run/host: what the guest is told about where it runs, and the socket on which it
- * says that it is ready. Source: systemd's container interface. Supervisor's side.
+ * /run, /tmp, and /run/host, which tells the guest where it runs and has the socket on which it
+ * reports that it is ready. Source: systemd's container interface. Supervisor's side.
  */
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -21,7 +21,7 @@
 #include "log/log.h"
 
 #define MACHINE_ID_MAX 64
-/* What guests test for; see doc/decisions on why this is not our own name. */
+/* Guests test for this name: doc/decisions/0005-container-variable.md. */
 #define CONTAINER_MANAGER "systemd-nspawn"
 
 static const struct {
@@ -42,7 +42,7 @@ static void format_id(const uint8_t id[16], char ret[33])
 	ret[32] = '\0';
 }
 
-/* 0 when `text` holds a machine id; "uninitialized" and the like are none. */
+/* 0 if `text` is a machine id; "uninitialized" and the like are not. */
 static int take_id(char *text, char ret[33])
 {
 	uint8_t id[16];
@@ -53,7 +53,7 @@ static int take_id(char *text, char ret[33])
 	return r;
 }
 
-/* Many hosts have none; then nothing stable can be derived from it, and nothing is. */
+/* Many hosts have none. Then nothing is derived from it. */
 void host_read_id(struct host_facts *facts)
 {
 	autofree char *text = NULL;
@@ -71,7 +71,7 @@ static int choose_uuid(struct host *host)
 		format_id(host->spec->uuid, host->facts.uuid);
 		return 0;
 	}
-	/* A throw-away copy is another machine than the image it came from. */
+	/* An ephemeral copy is a different machine from the image it was made of. */
 	if (!host->spec->ephemeral &&
 	    path_read_in_root(host->slots[PLAN_SLOT_IMAGE], "/etc/machine-id", MACHINE_ID_MAX,
 			      &text, NULL) >= 0 &&
@@ -136,7 +136,7 @@ static void add_dir(struct plan *plan, enum plan_slot at, const char *path, uint
 		 .mode = 0755, .uid = owner, .gid = owner);
 }
 
-/* Nodes that nobody can open, to hide others behind. */
+/* Nodes that nobody can open, which are bound over others to hide them. */
 static void add_inaccessible(struct plan *plan, uint32_t owner)
 {
 	add_dir(plan, PLAN_SLOT_RUN_HOST, "inaccessible", owner);
@@ -150,7 +150,7 @@ static void add_inaccessible(struct plan *plan, uint32_t owner)
 			 .is_optional = true);
 }
 
-/* They belong to the host's root, and so to nobody of the machine. */
+/* Owned by the host's root, so no user of the machine can enter them. */
 static void add_whole(const struct spec *spec, struct plan *plan)
 {
 	static const char *const paths[] = {HOST_WHOLE_DIR, HOST_WHOLE_DIR "/proc",
@@ -213,7 +213,7 @@ static int bind_socket(int fd, int dir)
 	return bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 }
 
-/* Only the guest's root may write: READY=1 is PID 1's to say. */
+/* Only the guest's root may write to it; READY=1 counts only from PID 1. */
 static int rundir_attach(struct host *host)
 {
 	int dir = host->slots[PLAN_SLOT_RUN_HOST];

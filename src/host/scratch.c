@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The directory on disk that takes the changes of an ephemeral machine. It is locked (flock) as
- * long as its supervisor lives, so what a crash left is known by its free lock, and whoever comes
- * next removes it. Must never remove what is locked. Supervisor's and caller's side.
+ * The directory on disk for the changes of an ephemeral machine. Its supervisor holds a lock
+ * (flock) on it, so a directory without a lock was left by a crash, and the next start removes it.
+ * Must never remove what is locked. Supervisor's and caller's side.
  */
 #include "host/scratch.h"
 
@@ -19,9 +19,9 @@
 #include "lib/time.h"
 #include "log/log.h"
 
-/* A cleaner may lock a directory that is not yet ours: another one is made then. */
+/* A cleaner may lock the new directory before we do; then we make another. */
 #define MAKE_TRIES 100
-/* A start doesn't wait until what another machine left is gone. */
+/* A start doesn't wait longer than this for what another machine left. */
 #define CLEAN_TIMEOUT_US (250 * USEC_PER_MSEC)
 
 static int open_scratch_dir(void)
@@ -68,7 +68,7 @@ static int make_locked(struct host *host, int dir)
 	return 0;
 }
 
-/* The directory of changes must be owned by the guest's root; the overlay shows it as "/". */
+/* The guest's root must own "upper": the overlay shows it as "/". */
 int scratch_make(struct host *host)
 {
 	uint32_t shift = host->facts.uid_shift;

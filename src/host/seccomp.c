@@ -43,8 +43,8 @@ static bool gate_is_open(const struct seccomp_gate *gate, uint64_t caps, unsigne
 }
 
 /*
- * Whether x32 programs can run. Under somebody else's filter the question itself might be fatal
- * (systemd's SystemCallArchitectures=native kills), so there the answer is yes.
+ * Whether x32 programs can run. Under a filter of others the test itself may be fatal (systemd's
+ * SystemCallArchitectures=native kills), so the answer is yes then.
  */
 static bool kernel_has_tail(void)
 {

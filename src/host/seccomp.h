@@ -31,7 +31,7 @@ enum seccomp_holds {
 	SECCOMP_OWN_USERS = 1 << 2, /* and none of them is root on the host */
 };
 
-/* Users of a machine that begin at 0 are the host's: its root would be the host's root. */
+/* A range of users that begins at 0 contains the host's root. */
 static inline unsigned seccomp_holds(uint32_t uid_shift, uint32_t uid_range, bool vsock)
 {
 	return (uid_range > 0 ? SECCOMP_USER_NAMESPACE : 0) |
@@ -40,11 +40,11 @@ static inline unsigned seccomp_holds(uint32_t uid_shift, uint32_t uid_range, boo
 }
 
 /*
- * The filter for a payload with this bounding set, which holds that. 0 or -ENOMEM.
+ * The filter for a payload with this bounding set and these `holds`. 0 or -ENOMEM.
  *
  * To be installed in the child with PR_SET_NO_NEW_PRIVS or while it still has CAP_SYS_ADMIN in its
- * user namespace: before the narrow capability set is applied, not behind it. The filter lets
- * capset, prctl, setresuid and execve pass.
+ * user namespace: before capabilities are reduced, not after. The filter allows capset, prctl,
+ * setresuid and execve.
  */
 int seccomp_select(uint64_t caps_bounding, unsigned holds, struct seccomp_program **ret);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The host's Nix store in the machine: the closure of one system, each path bound into a tmpfs, or
- * all of it; read-only, and locked so that not even the host's own root could change that from
- * inside. What is booted is rooted first and looked at afterwards: a garbage collection that runs
- * meanwhile either sees the root, or has deleted the path, which is then found missing.
+ * The host's Nix store in the machine: the closure of one system, or all of it. It is read-only,
+ * and locked so that not even the host's root could change that from inside. The system that boots
+ * is made a root of the garbage collector first and examined afterwards: a collection that runs
+ * meanwhile either sees the root, or has deleted a path, which is then found missing.
  * Must never write to the host's store. Supervisor's side.
  */
 #include <dirent.h>
@@ -27,13 +27,13 @@
 #include "machine/registry.h"
 #include "nix/nix.h"
 
-/* Of nixbld, whose members build: NixOS numbers it so. A store is root's and theirs. */
+/* The group nixbld on NixOS, whose members build. A store belongs to root and this group. */
 #define NIXBLD_GID 30000
 #define STORE_MODE 01775
 #define STORE_FLAGS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 #define PROFILE_INSIDE NIX_STATE_DIR "/profiles"
 
-/* What a guest that builds through the host's daemon sees besides the store. */
+/* What a guest that builds through the host's daemon needs in addition to the store. */
 static const struct daemon_bind {
 	enum plan_slot slot;
 	const char *target;
@@ -117,7 +117,7 @@ static int look_at_paths(int store, const char *system, struct nix_closure *clos
 			(void)say_gone(closure->names[i], system, r);
 		paths[i].name = take_ptr(closure->names[i]);
 	}
-	/* The names are given away: what is left is an empty list. */
+	/* The paths own the names now. */
 	free(closure->names);
 	*closure = (struct nix_closure){};
 	if (r < 0) {
@@ -147,7 +147,7 @@ int store_check(const char *system)
 	return r;
 }
 
-/* The root first, then the look: see the head of this file. */
+/* Makes the root before the closure is read: see the head of this file. */
 static int take_system(struct host *host)
 {
 	struct host_facts *facts = &host->facts;
@@ -177,7 +177,7 @@ static bool kernel_is_older(unsigned long major, unsigned long minor)
 	return strtoul(rest + 1, NULL, 10) < minor;
 }
 
-/* An overlay takes mapped layers from 5.19 on, and no layer that is one itself. */
+/* An overlay takes idmapped layers from 5.19 on, and never takes an overlay as a layer. */
 static bool needs_binds(int store, bool has_user_namespace)
 {
 	struct statfs fs;
@@ -198,7 +198,7 @@ static int read_closure(struct host *host)
 {
 	autoclosure struct nix_closure closure = {};
 	struct host_facts *facts = &host->facts;
-	/* Also where the whole store is bound: a system of which a part is gone must not start. */
+	/* Also if the whole store is bound: an incomplete system must not start. */
 	int r = nix_closure_read(facts->store_system, &closure);
 
 	if (r < 0 || host->spec->store != SPEC_STORE_CLOSURE)
@@ -206,7 +206,7 @@ static int read_closure(struct host *host)
 	return store_facts_look(host->slots[PLAN_SLOT_STORE], facts->store_system, &closure, facts);
 }
 
-/* The init of the system itself, whatever the tree has: a tree would have to change with each. */
+/* The init of the system itself, not of the tree, which would have to follow each generation. */
 static int take_init(struct host *host)
 {
 	struct host_facts *facts = &host->facts;
@@ -287,7 +287,7 @@ static int store_prepare(struct host *host)
 	return r;
 }
 
-/* In our own mount namespace, which has its /nix/store to spare: nobody else sees it there. */
+/* Covers /nix/store in our own mount namespace, where nobody else sees it. */
 static void plan_attach_host(enum plan_slot in, struct plan *plan)
 {
 	PLAN_ADD(plan, .kind = PLAN_OP_ATTACH_HOST, .stage = PLAN_STAGE_SETUP, .in = in,
@@ -302,7 +302,7 @@ static void plan_attach(const char *target, enum plan_slot in, uint32_t owner, s
 		 .at = PLAN_SLOT_ROOT, .path = target);
 }
 
-/* What has been put up on our own /nix/store, ready to be attached elsewhere. */
+/* Copies what is mounted on our own /nix/store, to be attached elsewhere. */
 static void plan_take(const char *below, bool must_lock, struct plan *plan)
 {
 	const char *path =
@@ -374,7 +374,7 @@ enum plan_slot store_plan_tree(enum spec_store store, const struct host_facts *f
 		 .number = STORE_FLAGS);
 	if (!is_closure && !must_lock)
 		return PLAN_SLOT_STORE;
-	/* Only what is attached can be copied, or be a layer. */
+	/* Only an attached mount can be copied, or be a layer. */
 	plan_attach_host(PLAN_SLOT_STORE, plan);
 	if (!is_closure) {
 		plan_take(NULL, true, plan);
@@ -431,7 +431,7 @@ static void store_plan(const struct spec *spec, const struct host_facts *facts, 
 {
 	if (spec->store == SPEC_STORE_OWN)
 		return;
-	/* A guest in a user namespace gets all its mounts locked; else it is done here. */
+	/* With a user namespace all mounts of the guest get locked; otherwise it is done here. */
 	plan_attach(NIX_STORE_DIR,
 		    store_plan_tree(spec->store, facts, !facts->has_user_namespace, plan),
 		    facts->uid_shift, plan);
@@ -441,7 +441,7 @@ static void store_plan(const struct spec *spec, const struct host_facts *facts, 
 		plan_link(facts, plan);
 }
 
-/* A machine without a profile of its own is nobody's to forget later. */
+/* Nobody would forget the root of a machine without a profile later. */
 static void store_undo(struct host *host)
 {
 	if (host->has_store_root && nix_profile_get(host->spec->machine, NULL, NULL) == -ENOENT)
@@ -449,7 +449,7 @@ static void store_undo(struct host *host)
 	host->has_store_root = false;
 }
 
-/* A root without a profile is that of a machine that ran without one, and was killed. */
+/* A root without a profile was left by a machine that ran without one and was killed. */
 static void store_clean(uint64_t deadline_us)
 {
 	DIR *dir = opendir(NIX_ROOTS_DIR);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The guest's pseudo terminals and its console. The console is a terminal of the guest's own
- * devpts, so its programs find its name; the supervisor holds the master. A terminal of the host
- * never becomes a descriptor of the guest (T01). Supervisor's side.
+ * devpts, so that programs find its name; the supervisor has the master. The guest must never get a
+ * descriptor of a terminal of the host (T01). Supervisor's side.
  */
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -13,13 +13,13 @@
 #include "log/log.h"
 
 /*
- * Of one devpts. All machines together get kernel.pty.max minus kernel.pty.reserve, 3072 unless the
- * host says otherwise: a program that opens them in a loop must leave some for other machines. A
- * machine's root may ask for more, by a remount or a devpts of its own.
+ * The limit of one devpts. All machines share kernel.pty.max minus kernel.pty.reserve, 3072 by
+ * default, so a program that opens ptys in a loop must leave some for others. Root of a machine can
+ * raise the limit, by a remount or a devpts of its own.
  */
 #define PTYS_MAX "256"
 
-/* A directory as 0, 1 or 2 would be a way out of the root (CVE-2024-21626). */
+/* A directory as descriptor 0, 1 or 2 would lead out of the root (CVE-2024-21626). */
 static int refuse_directories(void)
 {
 	for (int fd = 0; fd < 3; fd++) {

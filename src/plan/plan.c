@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Building a plan: an array of ops and the memory they point into. No side effects. Supervisor's
- * side. */
+/* Builds a plan: an array of ops, and the memory they point into. Must have no side effects.
+ * Supervisor's side. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static void *plan_own(struct plan *plan, void *memory)
 	return memory;
 }
 
-/* So that what is usual grows never: each page that is first touched costs a start about 1 µs. */
+/* Enough for most plans, so that the array needn't grow. */
 #define OPS_USUAL 192
 
 void plan_add(struct plan *plan, const struct plan_op *op)

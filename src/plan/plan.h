@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A plan: the flat list of operations that makes a machine, as data. Building one has no side
- * effects; descriptors are named by slots, which the host modules fill before it is carried out.
+ * A plan: the flat list of operations that make a machine, as data. Building one has no side
+ * effects. Descriptors are named by slots, which host modules fill before the plan is carried out.
  * plan_print() shows it, plan_verify() proves the order in which privilege is lost.
  */
 #pragma once
@@ -15,8 +15,9 @@
 #include "lib/cleanup.h"
 
 enum plan_stage {
+	PLAN_STAGE_BEGIN,  /* supervisor, as soon as the machine's users are known */
+	PLAN_STAGE_HOLDER, /* holder of the namespaces, in parallel to the supervisor */
 	PLAN_STAGE_OPEN,   /* supervisor, still in the caller's mount namespace */
-	PLAN_STAGE_HOLDER, /* holder of the namespaces, in parallel to OPEN and SETUP */
 	PLAN_STAGE_SETUP,  /* supervisor, in its own */
 	PLAN_STAGE_OUTER,  /* outer child, while the supervisor waits */
 	PLAN_STAGE_VIEWS,  /* a child in the machine's namespaces, while the supervisor waits */
@@ -149,11 +150,12 @@ void *plan_copy(struct plan *plan, const void *data, size_t size);
 void plan_finish(struct plan *plan);
 
 /*
- * Proves what must hold for every plan: ops in stages they are made for, slots filled before use,
- * exactly one exec, last; nothing but exec and the loss of privilege after seccomp; the bounding
- * set cut after the pivot and before exec; no mount after the one pivot; no exec without a filter;
- * what guards /proc made before PID 1 takes its copy of the mounts, which locks it.
- * 0, or -EINVAL with a sentence in *ret_why (static).
+ * Proves what must hold for every plan: ops are in stages they are made for, slots are filled
+ * before use; there is exactly one exec, which is last; only loss of privilege and exec follow
+ * seccomp; the bounding set is cut after the pivot and before exec; no mount follows the one pivot;
+ * no exec without a filter; what covers parts of /proc is mounted before PID 1 copies, and so
+ * locks, the mounts; the supervisor does nothing after it has told PID 1 to go on. 0, or -EINVAL
+ * with a sentence in *ret_why (static).
  */
 int plan_verify(const struct plan *plan, const char **ret_why);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A plan as text: one line per op, only the fields that are set. No side effects but the output. */
+/* A plan as text: a line for each op, with the fields that are set. Must do nothing but print. */
 #include <string.h>
 
 #include "lib/macro.h"
@@ -19,6 +19,7 @@ static const char *const slot_names[] = {
 };
 
 static const char *const stage_titles[PLAN_STAGE_COUNT] = {
+	[PLAN_STAGE_BEGIN] = "supervisor, when the machine's users are known:",
 	[PLAN_STAGE_HOLDER] = "holder of the namespaces, in parallel to the supervisor:",
 	[PLAN_STAGE_OPEN] = "supervisor, where it was called:",
 	[PLAN_STAGE_SETUP] = "supervisor, in its own mount namespace:",

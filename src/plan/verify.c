@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What must hold for every plan, whoever built it. A wrong order here is a hole in a machine, so
- * the proof runs before each start and over every golden plan. No side effects. Supervisor's side.
+ * What must hold for every plan. A wrong order would be a security hole, so the proof runs before
+ * each start, and over every golden plan. Must have no side effects. Supervisor's side.
  */
 #include <sched.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "lib/macro.h"
 #include "plan/plan.h"
 
+#define B (1U << PLAN_STAGE_BEGIN)
 #define H (1U << PLAN_STAGE_HOLDER)
 #define C (1U << PLAN_STAGE_OPEN)
 #define S (1U << PLAN_STAGE_SETUP)
@@ -23,6 +24,7 @@ static const unsigned op_stages[PLAN_OP_COUNT] = {
 #undef OP
 };
 
+#undef B
 #undef H
 #undef C
 #undef S
@@ -54,7 +56,7 @@ struct progress {
 	bool has_cloned_inner;
 };
 
-/* The least that no guest may change or read, whoever its users are. */
+/* What no guest may change or read, whoever its users are. */
 static const struct {
 	enum plan_op_kind kind;
 	const char *path;
@@ -68,7 +70,7 @@ static bool op_mounts(const struct plan_op *op)
 	return op->kind <= PLAN_OP_PIVOT && op->kind != PLAN_OP_PROPAGATE;
 }
 
-/* After the filter only the loss of the last privilege, and exec, may come. */
+/* After the filter only ops that drop the last privilege, and exec, may follow. */
 static bool op_fits_behind_filter(const struct plan_op *op)
 {
 	return op->kind == PLAN_OP_SECCOMP || op->kind == PLAN_OP_STUB ||
@@ -76,7 +78,7 @@ static bool op_fits_behind_filter(const struct plan_op *op)
 	       op->kind == PLAN_OP_EXEC;
 }
 
-/* Neither links on the way nor owners are looked at by these. */
+/* These ops follow links in the path, and check no owners. */
 static bool op_makes_by_path(const struct plan_op *op)
 {
 	return op->kind >= PLAN_OP_NEW_DIR && op->kind <= PLAN_OP_WRITE;
@@ -98,8 +100,8 @@ static const char *check_slots(const struct progress *done, const struct plan_op
 }
 
 /*
- * A network namespace is entered for one op only, and the way home is known before. Which one the
- * machine is in is said by the op that makes it, once.
+ * Only clone-holder enters a network namespace, for the time of the op. The holder is either in a
+ * given network namespace or makes one, never both.
  */
 static const char *check_netns(const struct progress *done, const struct plan_op *op)
 {
@@ -142,7 +144,7 @@ static const char *check_order(const struct progress *done, const struct plan_op
 	return NULL;
 }
 
-/* Each wait has its signal, and nobody runs before the child that runs it exists. */
+/* Each wait has its message, and no stage runs before its process exists. */
 static const char *check_children(const struct progress *done, const struct plan_op *op)
 {
 	if ((op->stage == PLAN_STAGE_HOLDER || op->kind == PLAN_OP_AWAIT) &&
@@ -188,8 +190,9 @@ static unsigned covers(const struct plan_op *op)
 }
 
 /*
- * What is mounted before a mount namespace is copied for a less privileged user namespace is locked
- * there: its flags, and what it covers. What PID 1 mounts itself the guest can undo.
+ * When a mount namespace is copied for a less privileged user namespace, its mounts are locked: the
+ * guest can change neither their flags nor see what they cover. What PID 1 mounts itself the guest
+ * can undo.
  */
 static const char *check_mounts(const struct progress *done, const struct plan_op *op)
 {

@@ -305,16 +305,8 @@ static int open_report(struct supervisor *s, enum plan_slot slot)
 	return ends[0];
 }
 
-static int open_reports(struct supervisor *s)
-{
-	s->holder_fd = s->context.holder_sync = open_report(s, PLAN_SLOT_HOLDER_SYNC);
-	if (s->holder_fd < 0)
-		return s->holder_fd;
-	s->report_fd = s->context.supervisor_sync = open_report(s, PLAN_SLOT_SYNC);
-	return MIN(s->report_fd, 0);
-}
-
-static int prepare(struct supervisor *s)
+/* Making namespaces takes as long as all else, and only depends on the users: so it comes first. */
+static int begin(struct supervisor *s)
 {
 	int r;
 
@@ -330,15 +322,38 @@ static int prepare(struct supervisor *s)
 		.warn_failed = warn_failed,
 		.userdata = s,
 	};
+	r = host_begin(&s->host);
+	if (r < 0)
+		return r;
+	s->holder_fd = open_report(s, PLAN_SLOT_HOLDER_SYNC);
+	if (s->holder_fd < 0)
+		return s->holder_fd;
+	s->context.holder_sync = s->holder_fd;
+	host_plan_namespaces(s->spec, &s->host.facts, &s->plan);
+	plan_finish(&s->plan);
+	if (s->plan.error < 0)
+		return log_oom();
+	r = child_run_stage(&s->context, PLAN_STAGE_BEGIN);
+	return r < 0 ? log_failure(s, s->context.current_op, r) : 0;
+}
+
+static int prepare(struct supervisor *s)
+{
+	int r;
+
+	/* The whole plan begins with the same ops. */
+	plan_done(&s->plan);
 	r = host_prepare(&s->host);
 	if (r >= 0)
 		r = host_plan(s->spec, &s->host.facts, &s->plan);
-	if (r >= 0)
-		r = open_reports(s);
-	if (r < 0 || s->spec->start != SPEC_START_PID2)
+	if (r < 0)
 		return r;
+	s->report_fd = open_report(s, PLAN_SLOT_SYNC);
+	if (s->report_fd < 0)
+		return s->report_fd;
+	s->context.supervisor_sync = s->report_fd;
 	/* Only the stub goes on in this program. */
-	r = memory_read_map(&s->context.memory);
+	r = s->spec->start == SPEC_START_PID2 ? memory_read_map(&s->context.memory) : 0;
 	return r < 0 ? log_errno(r, "read /proc/self/maps") : 0;
 }
 
@@ -382,9 +397,14 @@ int boot_machine(struct supervisor *s)
 	s->report_fd = s->holder_fd = -1;
 	s->start_error = 0;
 	s->plan_reached_exec = false;
-	r = prepare(s);
+	r = begin(s);
+	if (r >= 0)
+		r = prepare(s);
 	if (r >= 0)
 		r = set_up(s);
+	/* Created late: unused until now, and PID 1 is still mounting. */
+	if (r >= 0)
+		r = supervisor_open_control(s);
 	leave_mounts(s);
 	if (r >= 0)
 		r = follow_children(s);

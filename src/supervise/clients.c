@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Attached consoles and the back-scroll. Must never block on a client, nor keep more for one than
- * CLIENT_QUEUE_MAX. Supervisor's side.
+ * Attached clients and the scrollback. Must never block on a client, nor queue more than
+ * CLIENT_QUEUE_MAX for one. Supervisor's side.
  */
 #include "supervise/clients.h"
 
@@ -22,7 +22,7 @@ struct client {
 	struct console_clients *all;
 	int fd; /* -1: free */
 	bool is_watched;
-	bool is_deaf; /* takes nothing any more; what it has sent still counts */
+	bool is_deaf; /* reads nothing any more; its input still counts */
 	struct backlog queue;
 	unsigned char frame[FRAME_HEADER + FRAME_MAX];
 	size_t frame_size;
@@ -83,7 +83,7 @@ static void client_drop(struct client *client)
 	free(client);
 }
 
-/* One that has hung up is not watched while it is held: it would be told again and again. */
+/* Don't watch a client that has hung up while input is held: epoll would report it for ever. */
 static int client_watch(struct client *client)
 {
 	struct event_loop *loop = client->all->loop;
@@ -111,7 +111,7 @@ static int client_make_deaf(struct client *client)
 	return client_watch(client);
 }
 
-/* Sends what fits. -errno when the client is to be dropped. */
+/* Sends as much as fits. -errno: drop the client. */
 static int client_flush(struct client *client)
 {
 	while (backlog_size(&client->queue) > 0) {
@@ -144,7 +144,7 @@ static unsigned be16(const unsigned char *bytes)
 	return (unsigned)bytes[0] << 8 | bytes[1];
 }
 
-/* One whole frame. Unknown types are for later versions: passed over. */
+/* A complete frame. Ignores unknown types, which later versions may send. */
 static void client_take_frame(struct client *client, unsigned char type, const unsigned char *data,
 			      size_t size)
 {
@@ -160,15 +160,15 @@ static int client_take_frames(struct client *client)
 {
 	while (client->frame_size >= FRAME_HEADER && !client->all->is_held) {
 		size_t size = be16(client->frame + 1);
-		size_t whole = FRAME_HEADER + size;
+		size_t total = FRAME_HEADER + size;
 
 		if (size > FRAME_MAX)
 			return -EMSGSIZE;
-		if (client->frame_size < whole)
+		if (client->frame_size < total)
 			return 0;
 		client_take_frame(client, client->frame[0], client->frame + FRAME_HEADER, size);
-		client->frame_size -= whole;
-		memmove(client->frame, client->frame + whole, client->frame_size);
+		client->frame_size -= total;
+		memmove(client->frame, client->frame + total, client->frame_size);
 	}
 	return 0;
 }
@@ -212,11 +212,11 @@ void console_clients_hold(struct console_clients *clients, bool on)
 
 		if (!client)
 			continue;
-		/* What one of them has sent already may fill the guest's queue again. */
+		/* Frames that have come already may fill the guest's queue again. */
 		r = client_take_frames(client);
 		if (r >= 0)
 			r = client_watch(client);
-		/* Not while its frame is being taken, which is when it is held. */
+		/* Not while it is held: then a frame of this client may be in use. */
 		if (r < 0 && !on)
 			client_drop(client);
 	}

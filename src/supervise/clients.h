@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The people attached to a console by `redd console`, and what they see first. Each has a bounded
- * queue; who does not read is disconnected. Quiet. The stream is that of machine/control.h.
+ * Clients that `redd console` attached to a console, and the scrollback that they see first. Each
+ * has a bounded queue; a client that doesn't read is disconnected. Quiet. machine/control.h
+ * describes the stream.
  */
 #pragma once
 
@@ -15,7 +16,7 @@
 #define CLIENTS_MAX 16
 #define CLIENT_QUEUE_MAX (256 * 1024)
 
-/* The last bytes of the console; memory is taken when the first come. */
+/* The last bytes of the console. Allocates memory with the first. */
 struct scrollback {
 	char *data; /* SCROLLBACK_MAX bytes */
 	size_t start;
@@ -33,11 +34,11 @@ typedef void (*client_resize_fn)(void *userdata, uint16_t rows, uint16_t columns
 int console_clients_new(struct event_loop *loop, client_input_fn input, client_resize_fn resize,
 			void *userdata, struct console_clients **ret);
 void console_clients_free(struct console_clients *clients);
-/* fd is taken, also on error. -EBUSY when there are CLIENTS_MAX. */
+/* Takes fd, also on error. -EBUSY: there are CLIENTS_MAX. */
 int console_clients_add(struct console_clients *clients, int fd, const struct scrollback *back);
 void console_clients_send(struct console_clients *clients, const void *data, size_t size);
 /*
- * Nobody's input is read while it is held: the machine does not take any. May be called by the
- * input function: what its client has sent behind that is kept.
+ * While held, no input is read, since the machine doesn't read any. The input function may call it:
+ * what its client has sent after that is kept.
  */
 void console_clients_hold(struct console_clients *clients, bool on);

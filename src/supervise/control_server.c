@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Varlink connections. Must never wait for a client: one that does not read its reply is let go,
- * one that says nothing gives way. Supervisor's side.
+ * Varlink connections. Must never wait for a client: a client that doesn't read its reply is
+ * disconnected, an idle one is if another needs its place. Supervisor's side.
  */
 #include "supervise/control_server.h"
 
@@ -54,7 +54,7 @@ static void connection_free(struct control_connection *c)
 	free(c);
 }
 
-/* A client that does not read what it asked for is let go. */
+/* Fails, and so disconnects, if the client doesn't read its replies. */
 static int send_message(struct control_connection *c, const char *text, size_t size)
 {
 	return send(c->fd, text, size + 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
@@ -191,8 +191,8 @@ static struct control_connection **free_place(struct control_server *server)
 }
 
 /*
- * Ends the connection that has been silent for longest. Calls are answered as they come: it waits
- * for nothing. False: there is none.
+ * Closes the connection that has been silent for longest. Calls are answered at once, so it has no
+ * reply to wait for. False: there is none.
  */
 static bool drop_idle(void *userdata)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The server's side of a Varlink socket, which knows nothing of machines: machine/control.h says
- * what it speaks. Only root is answered, messages and connections are bounded, and whoever is idle
- * gives way to whoever comes (S06, S07). Quiet.
+ * The server's side of a Varlink socket. It knows nothing of machines; machine/control.h describes
+ * the protocol. Only root is answered, messages and connections are limited, and a new connection
+ * replaces the one that has been idle for longest (S06, S07). Quiet.
  */
 #pragma once
 
@@ -17,8 +17,8 @@ struct control_connection;
 #define CONTROL_CONNECTIONS_MAX 32
 
 /*
- * Fills in the reply's parameters (may stay NULL) or returns -errno for an error reply: that of
- * control_fail_as() with these parameters, else -EINVAL for a parameter that is none.
+ * Fills in the parameters of the reply (may stay NULL), or returns -errno for an error reply: the
+ * error of control_fail_as() with these parameters, else by errno; -EINVAL: an invalid parameter.
  */
 typedef int (*control_method_fn)(struct control_connection *connection, void *userdata,
 				 struct json_object *in, struct json_object **out);
@@ -28,16 +28,16 @@ struct control_method {
 	control_method_fn fn;
 };
 
-/* Listens at "control" in the directory, which is borrowed as the methods are. 0 or -errno. */
+/* Listens at "control" in the directory. Borrows the directory and the methods. 0 or -errno. */
 int control_server_new(struct event_loop *loop, int dir_fd, const struct control_method *methods,
 		       size_t count, void *userdata, struct control_server **ret);
-/* Ends the connections too; NULL is fine. */
+/* Closes the connections too. NULL is allowed. */
 void control_server_free(struct control_server *server);
 
-/* The method that runs fails with this error, a literal. */
+/* For a running method: its error reply has this name (a literal). */
 void control_fail_as(struct control_connection *connection, const char *error);
 /*
- * The method that runs has succeeded: sends an empty reply, and gives the descriptor to the caller.
- * Afterwards what the method returns is of no interest. -errno: the connection is ended.
+ * For a running method that has succeeded: sends an empty reply and returns the descriptor, which
+ * the caller owns then. The method's return value is ignored. -errno: the connection is closed.
  */
 int control_hand_over(struct control_connection *connection);

@@ -86,6 +86,11 @@ void boot_undo(struct supervisor *s);
 
 /* run.c */
 int supervisor_write_state(struct supervisor *s, enum machine_phase phase);
+/*
+ * Makes the control socket, once. Clients find it by the state, which is written when the boot has
+ * succeeded. Loud.
+ */
+int supervisor_open_control(struct supervisor *s);
 /* A signal that asks for the end has come while the loop doesn't run: takes it. */
 bool supervisor_is_interrupted(struct supervisor *s);
 /* The whole life, for run and start. s->messages is closed at the end. Exit code or -errno. */

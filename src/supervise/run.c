@@ -305,8 +305,7 @@ static int confine(struct supervisor *s)
 	return r;
 }
 
-/* Once. Clients find the socket by the state, which is written after the boot has succeeded. */
-static int open_control(struct supervisor *s)
+int supervisor_open_control(struct supervisor *s)
 {
 	int r;
 
@@ -335,8 +334,6 @@ static int boot_once(struct supervisor *s)
 	generation_watch(&s->generation);
 	mark(s, "started");
 	r = boot_machine(s);
-	if (r >= 0)
-		r = open_control(s);
 	if (r >= 0)
 		r = confine(s);
 	if (r >= 0)

@@ -28,13 +28,15 @@ static bool lends_links(const struct spec *spec)
 	return false;
 }
 
+static int network_begin(struct host *host)
+{
+	return host->spec->netns_path ? network_open_given(host) : 0;
+}
+
 static int network_prepare(struct host *host)
 {
 	const struct spec *spec = host->spec;
-	int r = spec->netns_path ? network_open_given(host) : 0;
 
-	if (r < 0)
-		return r;
 	/* A killed supervisor of this name may still have them: they would not be found. */
 	if (lends_links(spec) && !host->only_looks) {
 		(void)network_return_links(spec->machine);
@@ -375,6 +377,7 @@ static void network_done(struct host_facts *facts)
 
 const struct host_module host_module_network = {
 	.name = "network",
+	.begin = network_begin,
 	.prepare = network_prepare,
 	.plan = network_plan,
 	.attach = network_attach,

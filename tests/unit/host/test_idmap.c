@@ -11,7 +11,7 @@ static int look(struct scratch *s, struct spec *spec, struct host *ret)
 {
 	host_init(ret, spec, s->fd, -1);
 	ret->only_looks = true;
-	return host_module_idmap.prepare(ret);
+	return host_module_idmap.begin(ret);
 }
 
 static void a_name_decides(void **state)

@@ -9,7 +9,7 @@
 #include "check.h"
 #include "plan/plan.h"
 
-#define OPEN PLAN_STAGE_OPEN
+#define BEGIN PLAN_STAGE_BEGIN
 #define HOLDER PLAN_STAGE_HOLDER
 #define SETUP PLAN_STAGE_SETUP
 #define OUTER PLAN_STAGE_OUTER
@@ -19,9 +19,9 @@
 /* The positions that the rows below use. */
 enum {
 	AT_CLONE_HOLDER,
-	AT_OPEN,
 	AT_NAMESPACES,
 	AT_ANNOUNCE,
+	AT_OPEN,
 	AT_UNSHARE,
 	AT_ATTRIBUTES,
 	AT_AWAIT,
@@ -54,7 +54,7 @@ enum {
 };
 
 static const struct plan_op least[AT_COUNT] = {
-	[AT_CLONE_HOLDER] = {PLAN_OP_CLONE_HOLDER, OPEN, .flags = CLONE_NEWUSER,
+	[AT_CLONE_HOLDER] = {PLAN_OP_CLONE_HOLDER, BEGIN, .flags = CLONE_NEWUSER,
 			     .in = PLAN_SLOT_CGROUP_PAYLOAD, .out = PLAN_SLOT_HOLDER},
 	[AT_NAMESPACES] = {PLAN_OP_UNSHARE, HOLDER},
 	[AT_ANNOUNCE] = {PLAN_OP_ANNOUNCE, HOLDER},
@@ -202,7 +202,7 @@ static const struct broken {
 	{"both joined and made", INSERT, AT_NAMESPACES,
 	 .op = {PLAN_OP_UNSHARE, HOLDER, .flags = CLONE_NEWNET}, .is_in_given_network = true},
 	{"what is no network namespace", INSERT, AT_CLONE_HOLDER,
-	 .op = {PLAN_OP_CLONE_HOLDER, OPEN, .ns = PLAN_SLOT_IMAGE}},
+	 .op = {PLAN_OP_CLONE_HOLDER, BEGIN, .ns = PLAN_SLOT_IMAGE}},
 	{"used as an id map", INSERT, AT_AWAIT,
 	 .op = {PLAN_OP_SETATTR, SETUP, .in = PLAN_SLOT_ROOT, .ns = PLAN_SLOT_NETNS}},
 	{"used as an id map", INSERT, AT_PROC,
