@@ -146,7 +146,7 @@ static void print_verdict(const struct firewall_rule *rule, FILE *out)
 	print_range(port->guest_first, (unsigned)port->guest_first + port->last - port->first, out);
 }
 
-void firewall_rule_print(const struct firewall_rule *rule, FILE *out)
+static void print_rule(const struct firewall_rule *rule, FILE *out)
 {
 	const struct firewall_match *match = NULL;
 
@@ -187,7 +187,7 @@ int firewall_print(const struct firewall_config *config, FILE *out)
 		return r;
 	for (size_t i = 0; i < rules.count; i++) {
 		fputs("  ", out);
-		firewall_rule_print(&rules.list[i], out);
+		print_rule(&rules.list[i], out);
 		fputc('\n', out);
 	}
 	for (size_t i = 0; i < config->port_count; i++)

@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "firewall/firewall.h"
 
@@ -107,6 +106,3 @@ struct net_prefix firewall_only(const struct net_address *address);
 /* The next condition, or the first for `last` NULL; NULL at the end. */
 const struct firewall_match *firewall_next_match(const struct firewall_rule *rule,
 						 const struct firewall_match *last);
-
-/* One line for people, close to what nft(8) prints. */
-void firewall_rule_print(const struct firewall_rule *rule, FILE *out);

@@ -194,11 +194,16 @@ def test_a_name_that_is_taken(redd, tree):
 
 
 def test_explain_tells_and_makes_nothing(redd, tree, bridge):
-    before = sh("ip link"), sh("find /run/redd /var/lib/redd | sort", check=False)
-    said = redd("run", "-D", tree, "-M", "plan", "--explain", "--network-zone=lab", "--network-macvlan=br-lan", "/bin/true").out
+    def host():
+        return sh("ip link"), sh("nft list tables"), sh("find /run/redd /var/lib/redd | sort", check=False)
+
+    before = host()
+    said = redd("run", "-D", tree, "-M", "plan", "--explain", "--network-zone=lab", "--network-macvlan=br-lan", "-p", "8080:80", "/bin/true").out
     assert "veth vb-plan to host0, port of zone vz-lab" in said
     assert "macvlan on br-lan to mv-br-lan" in said and "masquerade" in said and "default via" in said
-    assert before == (sh("ip link"), sh("find /run/redd /var/lib/redd | sort", check=False))
+    address = re.search(r"host0 ([0-9.]+)/", said).group(1)
+    assert re.search(rf"inet prerouting: .*th dport 8080 .*dnat to {address}:80\n", said)
+    assert before == host()
 
 
 # --- zones and bridges

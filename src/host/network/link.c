@@ -65,7 +65,7 @@ int network_set_conf4(int rtnl, int index, uint16_t which, uint32_t value)
 }
 
 /* The full name still finds the interface. Kernels before 5.5 have no such names. */
-void network_add_name(int rtnl, const char *name, const char *other)
+static void add_name(int rtnl, const char *name, const char *other)
 {
 	struct rtnl_message message;
 	struct ifinfomsg link = {};
@@ -91,7 +91,8 @@ bool network_remove_own(int rtnl, const char *machine, const char *name)
 	return owner && streq(owner, machine) && network_remove_link(rtnl, link.index) >= 0;
 }
 
-int network_make_link(int rtnl, const char *machine, const char *name, struct rtnl_message *message)
+/* First removes what a killed supervisor of that very machine left of the name. */
+static int make_link(int rtnl, const char *machine, const char *name, struct rtnl_message *message)
 {
 	int r = rtnl_call(rtnl, message);
 
@@ -161,7 +162,7 @@ static int make_pair(int rtnl, const struct host *host, const struct end *outsid
 	put_peer(&message, inside, host->holder_pid, mtu);
 	rtnl_end_nest(&message, data);
 	rtnl_end_nest(&message, info);
-	return network_make_link(rtnl, host->spec->machine, outside->name, &message);
+	return make_link(rtnl, host->spec->machine, outside->name, &message);
 }
 
 /* Only links with our mark are ever removed. */
@@ -190,7 +191,7 @@ int network_make_host0(int rtnl, const struct host *host, const struct network_l
 	if (r < 0)
 		return r;
 	if (network->link_alias)
-		network_add_name(rtnl, network->link, network->link_alias);
+		add_name(rtnl, network->link, network->link_alias);
 	return mark(rtnl, host, network->link);
 }
 

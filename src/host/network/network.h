@@ -85,16 +85,12 @@ const char *network_describe(const struct spec *spec, const struct host_facts *f
 
 /* The link of that name when it was made for `machine`. */
 bool network_remove_own(int rtnl, const char *machine, const char *name);
-/* What a killed supervisor of that very machine left of the name is removed first. */
-int network_make_link(int rtnl, const char *machine, const char *name,
-		      struct rtnl_message *message);
 int network_make_host0(int rtnl, const struct host *host, const struct network_link *bridge);
 int network_make_veth(int rtnl, const struct host *host, const struct spec_link *link,
 		      uint64_t number);
 /* macvlan or ipvlan: stands in the machine at once. */
 int network_make_vlan(int rtnl, const struct host *host, const struct spec_link *link,
 		      uint64_t number);
-void network_add_name(int rtnl, const char *name, const char *other);
 int network_set_alias(int rtnl, int index, const char *prefix, const char *name);
 int network_remove_link(int rtnl, int index);
 int network_set_up(int rtnl, int index);
