@@ -101,13 +101,6 @@ bool net_prefix_contains(const struct net_prefix *prefix, const struct net_addre
 	return net_address_equal(&network.address, &other.address);
 }
 
-bool net_prefix_overlaps(const struct net_prefix *a, const struct net_prefix *b)
-{
-	const struct net_prefix *wider = a->length <= b->length ? a : b;
-
-	return net_prefix_contains(wider, wider == a ? &b->address : &a->address);
-}
-
 struct net_address net_prefix_address(const struct net_prefix *prefix, uint32_t number)
 {
 	struct net_address address = net_prefix_network(prefix).address;

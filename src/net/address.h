@@ -42,7 +42,5 @@ const char *net_prefix_format(const struct net_prefix *prefix, char ret[NET_ADDR
 /* Host bits cleared. */
 struct net_prefix net_prefix_network(const struct net_prefix *prefix);
 bool net_prefix_contains(const struct net_prefix *prefix, const struct net_address *address);
-/* One holds the other. False for different families. */
-bool net_prefix_overlaps(const struct net_prefix *a, const struct net_prefix *b);
 /* The address `number` above the network's first; within the low 32 bits. */
 struct net_address net_prefix_address(const struct net_prefix *prefix, uint32_t number);

@@ -447,9 +447,6 @@ int transfer_clean_leftovers(int pool_fd, uint64_t budget_us)
 {
 	uint64_t deadline_us =
 		budget_us == UINT64_MAX ? UINT64_MAX : time_monotonic_us() + budget_us;
-	int r = staging_clean_leftovers(pool_fd, deadline_us);
 
-	if (r > 0)
-		log_debug("removed %d unfinished imports", r);
-	return r;
+	return staging_clean_leftovers(pool_fd, deadline_us);
 }
