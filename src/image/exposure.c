@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The way from "/" to an image, looked at as a user without rights would walk it. Must never change
- * the mode of a directory other than the standard pool's. Caller's side of clone().
+ * Checks each directory from an image up to "/" for whether an unprivileged user may pass. Must
+ * never change the mode of a directory other than the standard pool. Parent side of clone() only.
  */
 #include "image/exposure.h"
 
@@ -61,7 +61,7 @@ int image_is_exposed(const char *folder)
 	autofree char *at = strdup(folder);
 	int r;
 
-	/* From below: the usual pool is closed itself. */
+	/* From the bottom up: usually the pool itself is closed. */
 	while (at) {
 		char *above;
 
@@ -77,7 +77,7 @@ int image_is_exposed(const char *folder)
 	return -ENOMEM;
 }
 
-/* Not through a link: what it leads to may hold more than images. */
+/* Don't follow a link: its target may hold more than images. */
 static int close_pool(void)
 {
 	autoclose int fd = open(IMAGE_POOL, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

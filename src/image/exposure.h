@@ -13,9 +13,9 @@
 int image_is_exposed(const char *folder);
 
 /*
- * Looks at the way to the folder that images lie in. Closes the standard pool (IMAGE_POOL, mode
- * 0700) where that is what leaves it open; elsewhere warns and says what would mend it. Logs.
+ * Checks whether images in `pool` are exposed. If so, the standard pool (IMAGE_POOL) gets mode
+ * 0700; for another pool, logs a warning with a hint. Loud.
  */
 void image_protect_pool(const char *pool);
-/* The same for the tree of a machine. The host's own root is everybody's: nothing is said. */
+/* The same for the tree of a machine. No warning for the host's own root. */
 void image_protect_tree(const char *tree);

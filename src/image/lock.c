@@ -125,18 +125,3 @@ void image_lock_release(struct image_lock *lock)
 	*lock = IMAGE_LOCK_NONE;
 	errno = saved;
 }
-
-int image_is_locked(const struct image *image)
-{
-	auto_image_lock struct image_lock lock = IMAGE_LOCK_NONE;
-	autoclose int dir_fd = open(IMAGE_LOCKS_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = 0;
-
-	name_inode_lock(image, &lock);
-	if (dir_fd >= 0)
-		r = lock_is_held_at(dir_fd, lock.inode);
-	if (r != 0)
-		return r;
-	r = open_name_lock(image, &lock);
-	return r < 0 || lock.dir_fd < 0 ? r : lock_is_held_at(lock.dir_fd, lock.name);
-}

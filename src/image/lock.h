@@ -33,6 +33,3 @@ int image_lock(const struct image *image, bool shared, struct image_lock *ret);
 /* Closes both and removes the files, if nobody else holds the lock. */
 void image_lock_release(struct image_lock *lock);
 #define auto_image_lock autocall(image_lock_release)
-
-/* 1 somebody holds it, also shared; 0; or -errno. Leaves nothing behind. */
-int image_is_locked(const struct image *image);

@@ -143,27 +143,6 @@ int caps_parse_list(const char *list, uint64_t *ret, const char **ret_bad)
 	return 0;
 }
 
-char *caps_to_string(uint64_t mask)
-{
-	autobuf struct buf text = {};
-	char *string = NULL;
-
-	if ((mask & CAPS_NAMED) == CAPS_NAMED)
-		return strdup("all");
-	for (unsigned i = 0; i < CAPS_NUMBERS; i++) {
-		const char *comma = text.size > 0 ? "," : "";
-
-		if (!(mask & CAPS_BIT(i)))
-			continue;
-		if (caps_name(i))
-			buf_printf(&text, "%s%s", comma, caps_name(i));
-		else
-			buf_printf(&text, "%s%u", comma, i);
-	}
-	(void)buf_take(&text, &string);
-	return string;
-}
-
 uint64_t caps_default(bool user_namespace, bool private_network)
 {
 	uint64_t mask = user_namespace ? CAPS_NSPAWN_DEFAULT : CAPS_NARROW;

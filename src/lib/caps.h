@@ -23,9 +23,6 @@ const char *caps_name(unsigned number);
  */
 int caps_parse_list(const char *list, uint64_t *ret, const char **ret_bad);
 
-/* "CAP_CHOWN,CAP_KILL", "all", or "" for none. A new string or NULL. */
-char *caps_to_string(uint64_t mask);
-
 /*
  * The bounding set before the user adds to it or takes from it. With a user namespace it is wide,
  * systemd-nspawn's set: its powers end at the namespace. Without one it is narrow, 14 capabilities

@@ -113,26 +113,16 @@ ssize_t fd_receive(int socket, void *data, size_t size, int *fds, size_t max, si
 	return n;
 }
 
-static int set_flag(int fd, int get, int set, int flag, bool on)
+int fd_set_nonblock(int fd, bool on)
 {
-	int flags = fcntl(fd, get), wanted;
+	int flags = fcntl(fd, F_GETFL), wanted;
 
 	if (flags < 0)
 		return -errno;
-	wanted = on ? flags | flag : flags & ~flag;
-	if (wanted != flags && fcntl(fd, set, wanted) < 0)
+	wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	if (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0)
 		return -errno;
 	return 0;
-}
-
-int fd_set_nonblock(int fd, bool on)
-{
-	return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
-}
-
-int fd_set_cloexec(int fd, bool on)
-{
-	return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
 }
 
 static bool is_master(int fd)

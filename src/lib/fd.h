@@ -18,7 +18,6 @@ int fd_send(int socket, const void *data, size_t size, const int *fds, size_t co
 ssize_t fd_receive(int socket, void *data, size_t size, int *fds, size_t max, size_t *ret_count);
 
 int fd_set_nonblock(int fd, bool on);
-int fd_set_cloexec(int fd, bool on);
 /*
  * A description of our own of the pipe, fifo or terminal behind `fd`, non-blocking; `mode` as in
  * open(2). O_NONBLOCK on `fd` itself would also be that of every program that shares it.

@@ -23,23 +23,12 @@
 static struct {
 	log_sink_fn sink;
 	void *userdata;
-	enum log_level level;
-} state = {.level = LOG_LEVEL_INFO};
+} state;
 
 void log_set_sink(log_sink_fn sink, void *userdata)
 {
 	state.sink = sink;
 	state.userdata = userdata;
-}
-
-void log_set_level(enum log_level level)
-{
-	state.level = level;
-}
-
-enum log_level log_get_level(void)
-{
-	return state.level;
 }
 
 static bool stderr_has_colour(void)
@@ -65,7 +54,6 @@ static const char *colour_of(enum log_level level)
 		[LOG_LEVEL_ERROR] = "\033[0;1;31m",
 		[LOG_LEVEL_WARNING] = "\033[0;1;33m",
 		[LOG_LEVEL_INFO] = "",
-		[LOG_LEVEL_DEBUG] = "\033[0;2m",
 	};
 
 	return stderr_has_colour() ? colours[level] : "";
@@ -133,8 +121,6 @@ static PRINTF_LIKE(4, 0) void log_line(enum log_level level, const char *prefix,
 	int saved = errno, n, head;
 	va_list again;
 
-	if (level > state.level)
-		return;
 	va_copy(again, args);
 	head = snprintf(line, sizeof(line), "%s", prefix);
 	n = vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, args);
@@ -194,11 +180,6 @@ void log_warning_errno(int error, const char *fmt, ...)
 void log_info(const char *fmt, ...)
 {
 	LOG_VA(LOG_LEVEL_INFO, "", 0, fmt);
-}
-
-void log_debug(const char *fmt, ...)
-{
-	LOG_VA(LOG_LEVEL_DEBUG, "", 0, fmt);
 }
 
 void log_hint(const char *fmt, ...)

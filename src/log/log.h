@@ -2,7 +2,7 @@
 /*
  * Messages for people. Loud layers log exactly once, where the user's noun is known, and return the
  * number. The sink is replaceable (stderr by default, a pipe to `redd start` in a supervisor).
- * The sink and the level are the only state at file scope.
+ * The sink is the only state at file scope.
  */
 #pragma once
 
@@ -15,7 +15,6 @@ enum log_level {
 	LOG_LEVEL_ERROR,
 	LOG_LEVEL_WARNING,
 	LOG_LEVEL_INFO,
-	LOG_LEVEL_DEBUG,
 };
 
 /*
@@ -29,8 +28,6 @@ void log_set_sink(log_sink_fn sink, void *userdata); /* NULL: back to stderr */
 /* The line as the stderr sink writes it, for a sink that must not wait for who reads standard
  * error. A new string, or NULL without memory. */
 char *log_format_stderr(enum log_level level, const char *line);
-void log_set_level(enum log_level level); /* INFO unless set */
-enum log_level log_get_level(void);
 
 /*
  * Prints "redd: <message>: <strerror>" and returns `error` (a negative errno) unchanged, so that
@@ -43,6 +40,5 @@ int log_oom(void); /* -ENOMEM */
 void log_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_warning_errno(int error, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
-void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* A second line of an error: "      hint: <message>". */
 void log_hint(const char *fmt, ...) PRINTF_LIKE(1, 2);

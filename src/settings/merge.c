@@ -94,7 +94,6 @@ static int read_settings_file(struct settings *settings, int fd, struct settings
 	r = read_settings_fd(fd, text, &data);
 	if (r < 0)
 		return r;
-	log_debug("settings from %s%s", text->path, text->trusted ? "" : " (untrusted)");
 	settings->file_trusted = text->trusted;
 	if (str_replace(&settings->file, text->path) < 0)
 		return log_oom();
@@ -211,10 +210,8 @@ static int merge_group(struct settings *settings, const struct settings *file,
 {
 	if (!file_has_group(file, group))
 		return 0;
-	if (!override && settings_group_has(settings, group, SETTING_FROM_OPTION)) {
-		log_debug("%s: an option stands above the settings of its kind", file->file);
+	if (!override && settings_group_has(settings, group, SETTING_FROM_OPTION))
 		return 0;
-	}
 	if (group != SETTING_CAPABILITY)
 		clear_group(settings, group);
 	return copy_group(settings, file, group);

@@ -554,13 +554,7 @@ static void let_go(struct supervisor *s)
  */
 static void survive_the_machine(struct supervisor *s)
 {
-	int now = oom_score_lower_own();
-
-	s->oom_score = oom_score_of_machine(now);
-	if (now > OOM_SCORE_MIN)
-		log_debug("the OOM score of the supervisor of machine %s is %d, of the machine %d: "
-			  "without CAP_SYS_RESOURCE the machine's root can make its own as low",
-			  s->spec->machine, now, s->oom_score);
+	s->oom_score = oom_score_of_machine(oom_score_lower_own());
 }
 
 int supervisor_live(struct supervisor *s)

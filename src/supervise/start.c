@@ -114,11 +114,10 @@ static bool print_line(const char *line)
 		NULL,
 		log_warning,
 		log_info,
-		log_debug,
 	};
 	unsigned level = (unsigned)(line[0] - '0');
 
-	if (level >= 1 && level <= 3) {
+	if (level >= 1 && level <= 2) {
 		levels[level]("%s", line + 1);
 		return false;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Looks at the clock of another process. Runs in the parent of the worker. */
+/* Compares the CPU clock of the worker with its progress. Runs in the worker's parent. */
 #include "transfer/import/cpu_limit.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ int cpu_limit_check(pid_t pid, const struct transfer_stats *stats)
 	struct timespec used;
 	clockid_t clock;
 
-	/* An ended process has no clock, and is somebody else's to notice. */
+	/* A process that has ended has no clock; the caller sees its end by the pidfd. */
 	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
 		return 0;
 	if ((uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000 > allowed_us)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Processor time of the unpacking process, bounded by what it has to show for it: some headers cost
- * far more to read than to write, and the library that reads them has its own ideas. Quiet.
+ * Limits the processor time of the worker in proportion to its progress: a hostile archive can have
+ * headers that take libarchive very long to read. Quiet.
  */
 #pragma once
 
@@ -10,14 +10,13 @@
 
 #include "transfer/stats.h"
 
-/* How often to look. */
+/* How often to check. */
 #define CPU_LIMIT_INTERVAL_MS 1000
 
 /*
- * Microseconds that so much may take at most, on the slowest machine: many times what it takes.
- * Decoders run ahead of the unpacker, so the bytes that were read count as well as those it was
- * given.
+ * The most processor time that this much progress may take, in microseconds. Generous even for the
+ * slowest machine. Decoders run ahead of the unpacker, so compressed bytes count as well.
  */
 uint64_t cpu_limit_allowed_us(uint64_t bytes_read, uint64_t bytes_decoded, uint64_t entries);
-/* 0, or -ETIME when the process has used more than that. */
+/* 0, or -ETIME if the process has used more. */
 int cpu_limit_check(pid_t pid, const struct transfer_stats *stats);

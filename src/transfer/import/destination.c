@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finds and makes places below the root of the tree. The descriptor of the last parent is kept:
- * archives list the files of a directory together. Must never resolve a path of two or more parts
- * but by openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. Runs in the worker.
+ * Finds places below the root of the tree. Must never resolve a path of several components except
+ * by openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. The descriptor of the last parent is
+ * kept, because archives list the files of a directory together. Runs in the worker.
  */
 #include "transfer/import/destination.h"
 
@@ -40,7 +40,7 @@ int destination_open(const struct destination *to, const char *name, int flags)
 			   (uint64_t)(unsigned)(flags | O_CLOEXEC), 0, RESOLVE_IN_TREE);
 }
 
-/* Opens one part below a directory, making it when it is missing. */
+/* Opens one component below a directory; creates it if it is missing. */
 static int destination_step(struct destination *to, int dir_fd, const char *name)
 {
 	for (unsigned i = 0; i < MAKE_DIR_TRIES; i++) {
@@ -57,7 +57,7 @@ static int destination_step(struct destination *to, int dir_fd, const char *name
 	return -ENOENT;
 }
 
-/* Makes the missing parents of a path, part by part. `path` is changed while at work. */
+/* Creates the missing parents of a path, one by one. Changes `path` meanwhile. */
 static int destination_make_parents(struct destination *to, char *path)
 {
 	autoclose int fd = destination_open(to, "", O_PATH | O_DIRECTORY);
@@ -115,7 +115,7 @@ int destination_clear(struct destination *to, const char *name, const struct pla
 	*ret_ino = S_ISDIR(st.st_mode) || st.st_nlink == 1 ? st.st_ino : 0;
 	if (!S_ISDIR(st.st_mode))
 		return 0;
-	/* A kept descriptor of what was there would lead entries into a removed directory. */
+	/* Otherwise later entries would be created in the removed directory. */
 	if (to->parent_fd >= 0 && entry_is_below(to->parent, name) &&
 	    place->dir_fd != to->parent_fd)
 		destination_forget_parent(to);

@@ -17,10 +17,10 @@ struct destination {
 	int root_fd; /* not owned */
 	int parent_fd;
 	char parent[ENTRY_NAME_SIZE]; /* what parent_fd is, while it is open */
-	uint64_t made;		      /* parents that no entry had made before */
+	uint64_t made;		      /* missing parents that were created */
 };
 
-/* Where an entry goes: a plain name below an open directory, both owned by the tree. */
+/* Where an entry goes: a file name in an open directory; the destination owns both. */
 struct place {
 	int dir_fd;
 	const char *name;
@@ -36,8 +36,8 @@ void destination_done(struct destination *to);
 int destination_locate(struct destination *to, const char *name, struct place *ret);
 
 /*
- * Removes what is there for another entry of that name; a directory only when it's empty. Tells the
- * inode's number if that was its last name, else 0.
+ * Removes what is there, to make room for another entry of that name; a directory only if it is
+ * empty. *ret_ino is the inode's number if that was its last name, else 0.
  */
 int destination_clear(struct destination *to, const char *name, const struct place *place,
 		      uint64_t *ret_ino);

@@ -110,7 +110,7 @@ static int import_exists(const struct import *i)
 	return -EEXIST;
 }
 
-/* An image that has the name: an error, or with --force locked against being started meanwhile. */
+/* If an image of that name exists: fails, or with --force locks it so that it cannot be started. */
 static int import_check_name(struct import *i)
 {
 	const struct image_pool pool = {.path = i->pool};
@@ -167,7 +167,7 @@ static int import_open_source(struct import *i)
 	return 0;
 }
 
-/* SIGHUP is only taken off the queue: the import goes on when its terminal goes away. */
+/* SIGHUP is read and ignored: the import goes on when its terminal goes away. */
 static int import_catch_signals(struct import *i)
 {
 	sigset_t set;
@@ -203,7 +203,7 @@ static int import_cancelled(struct import *i)
 
 static int import_choose_quota(const struct import *i, struct worker_input *input)
 {
-	uint64_t wish = i->request->max_bytes;
+	uint64_t limit = i->request->max_bytes;
 	struct statvfs fs;
 
 	if (fstatvfs(i->pool_fd, &fs) < 0)
@@ -211,9 +211,9 @@ static int import_choose_quota(const struct import *i, struct worker_input *inpu
 	input->quota =
 		quota_of_file_system((uint64_t)fs.f_bavail * fs.f_frsize,
 				     (uint64_t)fs.f_blocks * fs.f_frsize, fs.f_favail, fs.f_files);
-	input->quota_is_set = wish != 0;
-	if (wish != 0)
-		input->quota.bytes_max = wish;
+	input->quota_is_set = limit != 0;
+	if (limit != 0)
+		input->quota.bytes_max = limit;
 	return 0;
 }
 
@@ -257,7 +257,7 @@ static int import_took_too_long(struct import *i)
 	return -ETIME;
 }
 
-/* In time for the next line of progress, and for the next look at the worker. */
+/* Until the next line of progress, or the next check of the worker. */
 static int import_timeout_ms(struct import *i)
 {
 	int timeout_ms = progress_timeout_ms(&i->progress);
@@ -298,7 +298,7 @@ static int import_failed(struct import *i, int r)
 	return r;
 }
 
-/* What a confined process says is bytes: each note ends where its room ends. */
+/* Don't trust the worker to end its notes with a NUL. */
 static void import_warn_of_entries(const struct import *i)
 {
 	struct transfer_stats *s = &i->worker.shared->stats;
@@ -445,9 +445,6 @@ int transfer_clean_leftovers(int pool_fd, uint64_t budget_us)
 {
 	uint64_t deadline_us =
 		budget_us == UINT64_MAX ? UINT64_MAX : time_monotonic_us() + budget_us;
-	int r = staging_clean_leftovers(pool_fd, deadline_us);
 
-	if (r > 0)
-		log_debug("removed %d unfinished imports", r);
-	return r;
+	return staging_clean_leftovers(pool_fd, deadline_us);
 }

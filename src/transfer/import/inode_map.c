@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records by inode: an array, and a table of places in it by open addressing. The kernel hands out
- * inode numbers, so an archive can't make them collide. Runs in the worker.
+ * An array of records, and a hash table of indices into it with open addressing. The kernel chooses
+ * inode numbers, so an archive cannot provoke collisions. Must never grow beyond its bound. Runs in
+ * the worker.
  */
 #include "transfer/import/inode_map.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 
 #define ITEMS_MIN 256
-/* What an allocation takes besides its bytes, about. */
+/* About what an allocation takes besides its bytes. */
 #define ALLOCATION_OVERHEAD 16
 
 static size_t slot_home(const struct inode_map *p, uint64_t ino)
@@ -134,7 +135,7 @@ struct inode_record *inode_map_find(const struct inode_map *p, uint64_t ino)
 	return at > 0 ? &p->items[at - 1] : NULL;
 }
 
-/* Moves up what lies behind the hole and would not be found across it. */
+/* Empties a slot, and moves later ones up that could no longer be found across the gap. */
 static void slot_clear(struct inode_map *p, size_t hole)
 {
 	size_t mask = p->slot_count - 1;

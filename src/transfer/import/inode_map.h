@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Metadata that waits for the end of the archive, one record for each inode: another entry for the
- * same directory replaces its record, and a removed file takes its record along. Bounded in bytes,
- * and every step takes constant time, whatever an archive does. Quiet.
+ * A hash map from inode numbers to metadata that is applied after the last entry. A second entry
+ * for the same directory replaces its record. Size is bounded in bytes, and each operation takes
+ * constant time, whatever the archive contains. Quiet.
  */
 #pragma once
 
 #include "transfer/import/metadata.h"
 
-/* Two million directories; attributes and ACLs that wait take their share. */
+/* Enough for two million directories; attributes and ACLs count too. */
 #define INODE_MAP_BYTES_MAX (UINT64_C(256) * 1024 * 1024)
 
 struct inode_record {

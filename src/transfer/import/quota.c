@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Counts what an archive takes of a disk. Runs in the worker, and once in its parent. */
+/*
+ * Counts the disk space and inodes that an archive uses. Runs in the worker; its parent sets the
+ * limits.
+ */
 #include "transfer/import/quota.h"
 
 #include <errno.h>
@@ -7,11 +10,11 @@
 
 #include "lib/macro.h"
 
-/* Of the whole file system, but on a large one no more than this stays free. */
+/* The reserve: a twentieth of the file system, but not more than this. */
 #define RESERVE_PART 20
 #define RESERVE_BYTES_MAX (UINT64_C(1) << 30)
 #define RESERVE_INODES_MAX UINT64_C(50000)
-/* What a directory keeps of a name besides its bytes. */
+/* What a directory entry takes besides the bytes of the name. */
 #define NAME_OVERHEAD 16
 
 static int take_bytes(struct quota *r, uint64_t bytes)

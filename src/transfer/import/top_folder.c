@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lifts a lone top-level folder by moving its entries, which works inside a btrfs subvolume too,
- * where the folder can't become the image itself. Runs in the worker.
+ * Strips a lone top-level folder by moving its entries up. Must never replace anything. Renaming
+ * the folder itself would not work in a btrfs subvolume, whose root cannot be replaced. Runs in the
+ * worker.
  */
 #include "transfer/import/top_folder.h"
 
@@ -20,7 +21,7 @@
 #include "lib/macro.h"
 #include "lib/str.h"
 
-/* No name in an archive is likely to be this one; a clash is an error, never a loss. */
+/* Unlikely to be in any archive. A clash is an error; nothing is lost. */
 #define STRIP_NAME ".#lift-5b1c9e07"
 
 static const char *const system_parts[] = {
@@ -102,15 +103,14 @@ int top_folder_strip(int root_fd, const char *name)
 	autocall(cleanup_dir) DIR *dir = NULL;
 	const char *child;
 	bool moved;
-	/* Aside first: the folder may hold an entry of its own name. */
+	/* Rename it first: the folder may contain an entry of its own name. */
 	int r = sys_renameat2(root_fd, name, root_fd, STRIP_NAME, RENAME_NOREPLACE);
 
 	if (r == 0)
 		r = dir_open(root_fd, STRIP_NAME, &dir);
 	if (r < 0)
 		return r;
-	/* Entries that move away while a directory is read may hide others: read until it's empty.
-	 */
+	/* Moving entries while reading the directory may skip some: repeat until it is empty. */
 	do {
 		moved = false;
 		rewinddir(dir);

@@ -6,7 +6,7 @@
  * Absolute names are taken beneath the root. Refused: a name with "..", a parent that is a symbolic
  * link, a hard link to what is not in the tree (yet), an archive without its end mark (truncated).
  * Of several entries with one name the last counts; nothing but another directory replaces a
- * directory that is not empty. A lone top-level folder is lifted up.
+ * directory that is not empty. A lone top-level folder is stripped.
  *
  * Memory and processor time stay in proportion to what the archive leaves on disk and to its own
  * length; disk is bounded by options.quota: -ENOSPC, or -EFBIG where a person set it.

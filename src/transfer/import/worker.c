@@ -24,8 +24,8 @@
 #include "transfer/import/unpack.h"
 
 #define STACK_SIZE ((size_t)1024 * 1024)
-/* libarchive's: a sparse map of two million pieces. And what the parent had. */
-#define MEMORY_BESIDES (UINT64_C(128) * 1024 * 1024)
+/* For libarchive (a sparse map can have two million entries), and what the parent had allocated. */
+#define MEMORY_OTHER (UINT64_C(128) * 1024 * 1024)
 
 static int use_small_stacks(void)
 {
@@ -72,7 +72,7 @@ static int worker_unpack(const struct worker_input *in, struct worker_shared *sh
 		source_done(&source);
 		return r;
 	}
-	r = confine_memory(decoder_memory_max(decode) + INODE_MAP_BYTES_MAX + MEMORY_BESIDES);
+	r = confine_memory(decoder_memory_max(decode) + INODE_MAP_BYTES_MAX + MEMORY_OTHER);
 	if (r < 0 && r != -EOPNOTSUPP)
 		(void)failure_errno(&shared->failure, r,
 				    "limit the memory of the unpacking process");
@@ -144,13 +144,14 @@ int worker_finish(struct worker *w)
 				  WTERMSIG(status), strsignal(WTERMSIG(status)));
 		(void)failure_hint(f, "signal 9 often means that memory ran out: see dmesg");
 	}
-	/* We always have words; libarchive ends the process without any where it gets no memory. */
+	/* We always word a failure; libarchive exits without one if it gets no memory. */
 	if (WIFEXITED(status) && !atomic_load(&f->claimed)) {
 		(void)failure_set(f, -ENOMEM, "reading it takes more memory than an archive may");
 		(void)failure_hint(f, "the archive may be hostile; nothing was imported");
 	}
 	(void)failure_set(f, -EIO, "the unpacking process failed");
-	/* What a confined process says is bytes, not facts: only a negative number is an error. */
+	/* Don't trust the worker: it may have been taken over. Only a negative number is an error.
+	 */
 	f->what[sizeof(f->what) - 1] = '\0';
 	f->hint[sizeof(f->hint) - 1] = '\0';
 	return f->error < 0 ? f->error : -EIO;

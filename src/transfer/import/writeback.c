@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls syncfs() after each so many bytes. The kernel reports a write error once for each open
- * file: what a sync here is told the parent's never hears of, so it must never be dropped.
+ * Calls syncfs() each time WRITEBACK_STEP more bytes were written. Must never drop an error: the
+ * kernel reports a write error once per open file, so the parent's sync would not see it again.
+ * Runs in a thread of the worker.
  */
 #include "transfer/import/writeback.h"
 
@@ -11,8 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Large enough that a sync has work, small enough that the last one has little. */
-#define FLUSH_STEP (UINT64_C(24) * 1024 * 1024)
+/* Large enough to be worth a sync, small enough to leave little for the last one. */
+#define WRITEBACK_STEP (UINT64_C(24) * 1024 * 1024)
 
 struct writeback {
 	struct failure *failure;
@@ -20,7 +21,7 @@ struct writeback {
 	pthread_cond_t wanted;
 	pthread_t thread;
 	int fd;
-	uint64_t next; /* bytes at which to sync again; the unpacker's own */
+	uint64_t next; /* sync again at this total; used by the unpacker's thread only */
 	bool want;
 	bool stop;
 	int error;
@@ -58,7 +59,7 @@ int writeback_start(int tree_fd, struct failure *failure, struct writeback **ret
 	if (f) {
 		f->failure = failure;
 		f->fd = tree_fd;
-		f->next = FLUSH_STEP;
+		f->next = WRITEBACK_STEP;
 		(void)pthread_mutex_init(&f->lock, NULL);
 		(void)pthread_cond_init(&f->wanted, NULL);
 		r = -pthread_create(&f->thread, NULL, writeback_run, f);
@@ -75,7 +76,7 @@ void writeback_note(struct writeback *f, uint64_t bytes)
 {
 	if (bytes < f->next)
 		return;
-	f->next = bytes + FLUSH_STEP;
+	f->next = bytes + WRITEBACK_STEP;
 	(void)pthread_mutex_lock(&f->lock);
 	f->want = true;
 	(void)pthread_cond_signal(&f->wanted);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes the tree to disk while it is being unpacked, so that the sync before an image gets its
- * name finds little left to do. A thread of the worker; quiet: a failure is worded.
+ * Writes the tree to disk while it is being unpacked, so that little is left for the final sync
+ * before the image gets its name. Runs in a thread of the worker. Quiet: failures are worded.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 struct writeback;
 
 int writeback_start(int tree_fd, struct failure *failure, struct writeback **ret);
-/* So many bytes were written to files in all. */
+/* Tells the total of bytes written to files so far. */
 void writeback_note(struct writeback *f, uint64_t bytes);
-/* Ends the thread, after the sync it is in. 0, or the error of a sync, which must not be lost. */
+/* Ends the thread after its current sync. 0, or the error of a sync, which must not be ignored. */
 int writeback_finish(struct writeback *f);

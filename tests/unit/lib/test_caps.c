@@ -89,35 +89,6 @@ static void test_parse_refuses(void **state)
 	}
 }
 
-static void check_string(uint64_t mask, const char *want)
-{
-	autofree char *text = caps_to_string(mask);
-
-	assert_non_null(text);
-	assert_string_equal(text, want);
-}
-
-static void test_to_string(void **state)
-{
-	check_string(0, "");
-	check_string(1, "CAP_CHOWN");
-	check_string(CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_BPF), "CAP_KILL,CAP_BPF");
-	check_string(CAPS_BIT(62), "62");
-	check_string(CAPS_ALL, "all");
-	check_string(caps_grantable(true), "all");
-}
-
-static void test_string_parses_back(void **state)
-{
-	for (unsigned i = 0; i < 64; i++) {
-		uint64_t want = CAPS_BIT(i) | CAPS_BIT((i * 7 + 3) % 64), mask;
-		autofree char *text = caps_to_string(want);
-
-		assert_int_equal(caps_parse_list(text, &mask, NULL), 0);
-		assert_int_equal(mask, want);
-	}
-}
-
 /* Masks of other container managers, from /proc/PID/status: systemd-nspawn -U, podman. */
 static void test_defaults(void **state)
 {
@@ -198,8 +169,6 @@ int main(void)
 		cmocka_unit_test(test_names_are_the_kernels),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_parse_refuses),
-		cmocka_unit_test(test_to_string),
-		cmocka_unit_test(test_string_parses_back),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_current_sets),
 		cmocka_unit_test(test_grantable_in_user_namespace),

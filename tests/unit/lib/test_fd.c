@@ -88,16 +88,11 @@ static void test_flags(void **state)
 {
 	struct scratch *s = *state;
 
-	assert_int_equal(fd_set_cloexec(s->fd, false), 0);
-	assert_int_equal(fcntl(s->fd, F_GETFD), 0);
-	assert_int_equal(fd_set_cloexec(s->fd, true), 0);
-	assert_int_equal(fcntl(s->fd, F_GETFD), FD_CLOEXEC);
 	assert_int_equal(fd_set_nonblock(s->fd, true), 0);
 	assert_true(fcntl(s->fd, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(fd_set_nonblock(s->fd, false), 0);
 	assert_false(fcntl(s->fd, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(fd_set_nonblock(-1, true), -EBADF);
-	assert_int_equal(fd_set_cloexec(-1, true), -EBADF);
 }
 
 static void test_reserve_stdio(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages: wording, levels, escaping, length, errno, and the stderr sink. */
+/* Messages: wording, escaping, length, errno, and the stderr sink. */
 #include "check.h"
 #include "lib/io.h"
 #include "lib/str.h"
@@ -26,7 +26,6 @@ static void remember(enum log_level level, const char *line, void *userdata)
 static int setup(void **state)
 {
 	log_set_sink(remember, &seen);
-	log_set_level(LOG_LEVEL_INFO);
 	return 0;
 }
 
@@ -64,20 +63,6 @@ static void test_others(void **state)
 	log_info("i");
 	assert_int_equal(seen.level, LOG_LEVEL_INFO);
 	assert_string_equal(seen.line, "i");
-}
-
-static void test_levels(void **state)
-{
-	log_debug("hidden");
-	assert_int_equal(seen.count, 0);
-	log_set_level(LOG_LEVEL_DEBUG);
-	assert_int_equal(log_get_level(), LOG_LEVEL_DEBUG);
-	log_debug("shown");
-	assert_int_equal(seen.count, 1);
-	log_set_level(LOG_LEVEL_ERROR);
-	log_warning("hidden");
-	assert_int_equal(log_error(-EIO, "shown"), -EIO);
-	assert_int_equal(seen.count, 2);
 }
 
 static void test_escapes(void **state)
@@ -182,10 +167,13 @@ static void test_colour_only_on_terminal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		log_test(test_errno),	log_test(test_others),
-		log_test(test_levels),	log_test(test_escapes),
-		log_test(test_lengths), log_test(test_keeps_errno),
-		log_test(test_stderr),	log_test(test_colour_only_on_terminal),
+		log_test(test_errno),
+		log_test(test_others),
+		log_test(test_escapes),
+		log_test(test_lengths),
+		log_test(test_keeps_errno),
+		log_test(test_stderr),
+		log_test(test_colour_only_on_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Addresses and prefixes: parsing, formatting, networks, overlaps. */
+/* Addresses and prefixes: parsing, formatting, networks. */
 #include "check.h"
 #include "lib/str.h"
 #include "net/address.h"
@@ -71,6 +71,26 @@ static void networks_lose_their_host_bits(void **state)
 	}
 }
 
+static void a_prefix_contains_its_own_addresses_only(void **state)
+{
+	static const struct {
+		const char *prefix, *address;
+		bool contains;
+	} rows[] = {
+		{"10.0.0.0/8", "10.200.3.0/28", true},	 {"10.0.0.0/28", "10.0.0.16/28", false},
+		{"10.0.0.0/27", "10.0.0.16/28", true},	 {"0.0.0.0/0", "192.0.2.1/32", true},
+		{"192.0.2.1/32", "192.0.2.1/32", true},	 {"192.0.2.1/32", "192.0.2.2/32", false},
+		{"::/0", "192.0.2.1/32", false},	 {"fd00::/8", "fd12:3456::/64", true},
+		{"fd00::/64", "fd00:0:0:1::/64", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct net_prefix outer = prefix(rows[i].prefix), inner = prefix(rows[i].address);
+
+		assert_int_equal(net_prefix_contains(&outer, &inner.address), rows[i].contains);
+	}
+}
+
 static void addresses_are_counted_from_the_network(void **state)
 {
 	static const struct {
@@ -97,6 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_goes_in_and_out),
 		cmocka_unit_test(networks_lose_their_host_bits),
+		cmocka_unit_test(a_prefix_contains_its_own_addresses_only),
 		cmocka_unit_test(addresses_are_counted_from_the_network),
 	};
 

@@ -34,6 +34,11 @@ static struct net_prefix prefix(const char *text)
 	return prefix;
 }
 
+static bool overlaps(const struct net_prefix *a, const struct net_prefix *b)
+{
+	return net_prefix_contains(a, &b->address) || net_prefix_contains(b, &a->address);
+}
+
 static struct net_lease_request request(const char *machine, const char *zone)
 {
 	return (struct net_lease_request){
