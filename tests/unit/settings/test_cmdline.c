@@ -116,8 +116,8 @@ static void test_mistakes(void **state)
 		 "or forwarded so far; see `redd logs`\n"},
 		{{"--notify-ready=maybe"}, "error: --notify-ready: \"maybe\" isn't yes or no\n"},
 		{{"--bind="},
-		 "error: --bind: \"\": an empty source (a temporary directory) isn't there so "
-		 "far; use --tmpfs=\n"},
+		 "error: --bind: \"\": an empty source (a temporary directory) is not "
+		 "supported yet; use --tmpfs=\n"},
 		{{"--rlimit=NOFILE"},
 		 "error: --rlimit: \"NOFILE\" isn't NAME=SOFT[:HARD], such as NOFILE=1024:4096\n"},
 		{{"--rlimit=FILES=1"}, "error: --rlimit: there is no resource limit \"FILES\"\n"},

@@ -514,7 +514,7 @@ static void test_rule_names_the_file(void **state)
 	assert_int_equal(spec_resolve(&settings, &in_foreground, &spec), -EINVAL);
 	assert_string_equal(captured_text(),
 			    "error: f:2: Boot and f:4: ProcessTwo cannot be combined: "
-			    "an init is PID 1 itself\n");
+			    "an init runs as PID 1 itself\n");
 }
 
 static void test_too_many_mounts(void **state)
