@@ -30,7 +30,7 @@ MAY_INCLUDE = {
     "transfer": "log lib kernel",
     "transfer/import": "transfer image log lib kernel",
     "transfer/pack": "transfer image log lib kernel",
-    "machine": "image net log lib kernel",
+    "machine": "term image net log lib kernel",
     "serve": "machine image net log lib kernel",
     "nix": "transfer/pack transfer image log lib kernel",
     "host": "firewall nix transfer/pack transfer image machine plan spec settings net log lib kernel",

@@ -34,7 +34,8 @@ static const char *nearest_running(const char *name, struct machine_state *list,
 	return near;
 }
 
-static void hint_missing(const char *name)
+/* `start_helps`: the verb could do its work on a machine that runs. */
+static void hint_missing(const char *name, bool start_helps)
 {
 	struct machine_state *list = NULL;
 	struct image *image = NULL;
@@ -44,7 +45,10 @@ static void hint_missing(const char *name)
 	if (machine_list(&list, &count) >= 0)
 		near = nearest_running(name, list, count);
 	if (image_find(name, &image) >= 0)
-		log_hint("there is an image of that name: redd start %s", name);
+		log_hint(start_helps
+				 ? "there is an image of that name: redd start %s"
+				 : "there is an image of that name, and it is off: nothing to do",
+			 name);
 	else if (near)
 		log_hint("did you mean '%s'?", near);
 	else
@@ -81,7 +85,7 @@ int cli_find_machine(const char *name, struct machine_state *ret)
 	return MIN(dir, 0);
 }
 
-int cli_open_machine(const char *name, struct machine_state *ret)
+static int open_machine(const char *name, bool start_helps, struct machine_state *ret)
 {
 	int r = machine_open(name, ret);
 
@@ -91,8 +95,18 @@ int cli_open_machine(const char *name, struct machine_state *ret)
 	if (r != -ESRCH)
 		return log_errno(r, "look up machine %s", name);
 	(void)log_error(r, "no machine '%s' is running", name);
-	hint_missing(name);
+	hint_missing(name, start_helps);
 	return r;
+}
+
+int cli_open_machine(const char *name, struct machine_state *ret)
+{
+	return open_machine(name, true, ret);
+}
+
+int cli_open_machine_to_end(const char *name, struct machine_state *ret)
+{
+	return open_machine(name, false, ret);
 }
 
 static int say_remote(const char *machine, const char *method, const char *error)

@@ -16,6 +16,8 @@ int cli_find_machine(const char *name, struct machine_state *ret);
  * which stays that of this machine, whoever gets its name.
  */
 int cli_open_machine(const char *name, struct machine_state *ret);
+/* The same for verbs that end a machine, which don't suggest to start it first. */
+int cli_open_machine_to_end(const char *name, struct machine_state *ret);
 /*
  * One call to the supervisor of a machine that was opened. 0, -ESRCH without a word when the
  * machine has ended meanwhile, or another -errno after a message. Takes `parameters`.

@@ -63,8 +63,8 @@ static int find_in_group(struct invocation *in, const char *group, int argc, cha
 		return 0;
 	}
 	if (*index >= argc) {
-		(void)log_error(-EINVAL, "%s: what of it?", group);
-		log_hint("redd %s --help lists its verbs", group);
+		(void)log_error(-EINVAL, "%s: missing subcommand", group);
+		log_hint("redd %s --help lists its subcommands", group);
 		return -EINVAL;
 	}
 	name = str_printf("%s %s", group, argv[*index]);
@@ -111,6 +111,8 @@ static int parse(struct invocation *in, int argc, char *argv[])
 
 static int run(struct invocation *in)
 {
+	if (in->cli.quiet)
+		log_set_level(LOG_LEVEL_ERROR);
 	if (in->wish == OPTIONS_VERSION) {
 		(void)printf("redd %s\n", REDD_VERSION);
 		return 0;

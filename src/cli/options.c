@@ -170,7 +170,7 @@ static int apply(struct cli *cli, const struct option_row *row, const char *name
 	if (r == -ENOMEM)
 		return log_oom();
 	if (r < 0)
-		return log_error(-EINVAL, "%s: '%s' is no %s", name, value, row->metavar);
+		return log_error(-EINVAL, "%s: '%s' is not a valid %s", name, value, row->metavar);
 	return 0;
 }
 

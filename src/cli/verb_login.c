@@ -108,8 +108,10 @@ static int check(const struct machine_state *machine)
 		return -ENOTTY;
 	}
 	if (!machine->booted) {
-		(void)log_error(-EOPNOTSUPP, "machine %s was not booted: nobody logs in there",
-				machine->name);
+		(void)log_error(
+			-EOPNOTSUPP,
+			"machine %s runs a command, not an init, so it has no login service",
+			machine->name);
 		log_hint("redd shell %s works", machine->name);
 		return -EOPNOTSUPP;
 	}

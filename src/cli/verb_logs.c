@@ -209,8 +209,7 @@ int verb_logs(const struct cli *cli, int argc, char *argv[])
 	}
 	r = consolelog_read(reader.machine, &text, &end);
 	if (r == -ENOENT || r == -EINVAL) {
-		(void)log_error(r, "no machine '%s' has ever written a console log here",
-				reader.machine);
+		(void)log_error(r, "there is no console log of a machine '%s'", reader.machine);
 		log_hint("logs are kept in %s", MACHINE_LOG_DIR);
 		return CLI_EXIT_FAILURE;
 	}

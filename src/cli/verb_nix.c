@@ -131,7 +131,7 @@ int verb_nix_delete_generations(const struct cli *cli, int argc, char *argv[])
 	if (r == -ENOMEM)
 		return cli_exit_code(log_oom());
 	if (r < 0) {
-		(void)log_error(r, "'%s' names no generations", bad);
+		(void)log_error(r, "'%s' does not name a generation", bad);
 		log_hint(
 			"a number, 'old', '+5' (keep the last five) or '30d' (older than 30 days)");
 		return CLI_EXIT_USAGE;
@@ -184,7 +184,8 @@ static int choose_pair(const struct generation_list *list, int argc, char *argv[
 		if (ret[i])
 			continue;
 		if (numbers[i] == 0)
-			return log_error(-ENOENT, "machine '%s' has no two generations to compare",
+			return log_error(-ENOENT,
+					 "machine '%s' has fewer than two generations to compare",
 					 argv[1]);
 		return log_error(-ENOENT, "machine '%s' has no generation %u", argv[1], numbers[i]);
 	}

@@ -30,7 +30,8 @@ static int choose_format(const struct cli *cli, struct pack_request *pack)
 		(void)log_error(-EINVAL, "--compress=%s: there is no such compression",
 				cli->compress);
 	else
-		(void)log_error(-EINVAL, "the name '%s' says no compression", cli->output);
+		(void)log_error(-EINVAL, "cannot tell the compression from the name '%s'",
+				cli->output);
 	log_hint("--compress=xz, zstd, gzip or none, each with a level as in xz:9; or a name that "
 		 "ends in .tar.xz, .tar.zst, .tar.gz or .tar");
 	return -EINVAL;
@@ -39,13 +40,13 @@ static int choose_format(const struct cli *cli, struct pack_request *pack)
 static int check_output(const struct cli *cli)
 {
 	if (!cli->output) {
-		(void)log_error(-EINVAL, "nix pack: where to?");
+		(void)log_error(-EINVAL, "nix pack: missing output");
 		log_hint("-o FILE, or -o - for the standard output");
 		return -EINVAL;
 	}
 	if (streq(cli->output, "-") && cli->json != CLI_JSON_OFF)
 		return log_error(-EINVAL,
-				 "nix pack: --json and -o - both want the standard output");
+				 "nix pack: --json and -o - both write to standard output");
 	return 0;
 }
 

@@ -146,7 +146,8 @@ static int check_ports(char *ports[])
 		int r = net_port_parse(*port, &parsed);
 
 		if (r == -EPROTONOSUPPORT)
-			return log_error(-EINVAL, "%s: the protocols are tcp, udp and sctp", *port);
+			return log_error(-EINVAL, "%s: unknown protocol; use tcp, udp or sctp",
+					 *port);
 		if (r < 0)
 			return log_error(-EINVAL,
 					 "%s: not a port: [tcp:|udp:|sctp:][ADDRESS:]PORT[-LAST]"
@@ -206,12 +207,13 @@ int verb_port(const struct cli *cli, int argc, char *argv[])
 	autoclose int dir = -1;
 
 	if (!action) {
-		(void)log_error(-EINVAL, "port: \"%s\" is none of list, add and remove", argv[2]);
+		(void)log_error(-EINVAL, "port: unknown subcommand \"%s\"; use list, add or remove",
+				argv[2]);
 		return CLI_EXIT_USAGE;
 	}
 	if (action->takes_ports != (*ports != NULL)) {
 		(void)log_error(-EINVAL,
-				action->takes_ports ? "port %s: which ports?"
+				action->takes_ports ? "port %s: missing PORT"
 						    : "port %s takes no ports",
 				action->name);
 		return CLI_EXIT_USAGE;

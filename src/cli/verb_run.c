@@ -139,6 +139,8 @@ int verb_run(const struct cli *cli, int argc, char *argv[])
 		(void)printf("redd %s\n", REDD_VERSION);
 		return 0;
 	}
+	if (settings_bool(&settings, SETTING_QUIET, false))
+		log_set_level(LOG_LEVEL_ERROR);
 	return run_machine(&settings);
 }
 

@@ -69,7 +69,7 @@ static int begin_end(const struct cli *cli, const char *name, end_fn ask, struct
 {
 	int r;
 
-	target->dir = cli_open_machine(name, &target->state);
+	target->dir = cli_open_machine_to_end(name, &target->state);
 	if (target->dir < 0)
 		return target->dir;
 	r = ask(cli, target);
@@ -180,7 +180,7 @@ static int kill_one(const struct cli *cli, const char *name)
 {
 	const struct kill_whom *whom = find_whom(cli->kill_whom ? cli->kill_whom : "all");
 	automachine struct machine_state machine = {};
-	autoclose int dir = cli_open_machine(name, &machine);
+	autoclose int dir = cli_open_machine_to_end(name, &machine);
 	int r;
 
 	if (dir < 0)

@@ -73,7 +73,7 @@ static void print_row(const struct verb *verb)
 	autofree char *left = str_printf("%s %s", verb->name, verb->arguments);
 	size_t width = 0;
 
-	/* In signs, not bytes: the ellipsis takes three of these. */
+	/* Count characters, not bytes: an ellipsis is three bytes. */
 	for (const char *p = left; p && *p; p++)
 		width += ((unsigned char)*p & 0xc0) != 0x80;
 	(void)printf("  %s%*s %s\n", left ? left : verb->name, width < 33 ? (int)(33 - width) : 0,

@@ -23,12 +23,19 @@
 static struct {
 	log_sink_fn sink;
 	void *userdata;
-} state;
+	enum log_level level;
+	bool hides_hint; /* the message it belongs to was not shown */
+} state = {.level = LOG_LEVEL_INFO};
 
 void log_set_sink(log_sink_fn sink, void *userdata)
 {
 	state.sink = sink;
 	state.userdata = userdata;
+}
+
+void log_set_level(enum log_level level)
+{
+	state.level = level;
 }
 
 static bool stderr_has_colour(void)
@@ -121,6 +128,10 @@ static PRINTF_LIKE(4, 0) void log_line(enum log_level level, const char *prefix,
 	int saved = errno, n, head;
 	va_list again;
 
+	if (!*prefix)
+		state.hides_hint = level > state.level;
+	if (state.hides_hint)
+		return;
 	va_copy(again, args);
 	head = snprintf(line, sizeof(line), "%s", prefix);
 	n = vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, args);

@@ -2,7 +2,7 @@
 /*
  * Messages for people. Loud layers log exactly once, where the user's noun is known, and return the
  * number. The sink is replaceable (stderr by default, a pipe to `redd start` in a supervisor).
- * The sink is the only state at file scope.
+ * The sink and the level are the only state at file scope.
  */
 #pragma once
 
@@ -25,6 +25,7 @@ enum log_level {
 typedef void (*log_sink_fn)(enum log_level level, const char *line, void *userdata);
 
 void log_set_sink(log_sink_fn sink, void *userdata); /* NULL: back to stderr */
+void log_set_level(enum log_level level);	     /* the last one that is shown; INFO unless set */
 /* The line as the stderr sink writes it, for a sink that must not wait for who reads standard
  * error. A new string, or NULL without memory. */
 char *log_format_stderr(enum log_level level, const char *line);

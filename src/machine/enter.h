@@ -48,9 +48,6 @@ int machine_read_confinement(const struct machine_state *machine, uint64_t *ret_
 int machine_enter(const struct machine_state *machine, const struct enter_request *request,
 		  pid_t *ret_pid);
 
-/*
- * A new pty of the machine's own devpts: *ret_master, and *ret_slave opened by TIOCGPTPEER, never
- * by name (P06). *ret_number is the N of the guest's /dev/pts/N. 0 or -errno, quiet.
- */
+/* A new pty of the machine's own devpts, see term/pty.h. 0 or -errno, quiet. */
 int machine_open_pty(const struct machine_state *machine, int *ret_master, int *ret_slave,
 		     unsigned *ret_number);

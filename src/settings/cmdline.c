@@ -46,8 +46,8 @@ static int say_bad_value(const struct option *option, enum setting_id id, const 
 		return log_oom();
 	if (type == SETTING_TYPE_BIND && error == -EOPNOTSUPP)
 		return log_error(-EINVAL,
-				 "%s: \"%s\": an empty source (a temporary directory) isn't there "
-				 "so far; use --tmpfs=",
+				 "%s: \"%s\": an empty source (a temporary directory) is not "
+				 "supported yet; use --tmpfs=",
 				 option->written, value);
 	return log_error(-EINVAL, "%s: \"%s\" isn't %s", option->written, value,
 			 setting_types[type].form);
@@ -117,7 +117,7 @@ static int take_option(struct reader *reader, const struct option *option)
 	const char *later = setting_table[id].later;
 
 	if (later) {
-		log_error(-EINVAL, "option %s of systemd-nspawn isn't honoured yet: %s",
+		log_error(-EINVAL, "option %s of systemd-nspawn is not supported yet: %s",
 			  option->written, later);
 		return -EINVAL;
 	}

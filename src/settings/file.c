@@ -172,7 +172,7 @@ static void warn_of_unknown_key(struct reader *reader, const char *key)
 	if (str_after_prefix(key, "X-"))
 		return;
 	if (section)
-		warn(reader, "%s: ignored, it belongs into section [%s]", key, section);
+		warn(reader, "%s: ignored, it belongs in section [%s]", key, section);
 	else if (nearest)
 		warn(reader, "%s: unknown key, ignored; did you mean %s?", key, nearest);
 	else
@@ -189,7 +189,7 @@ static int store(struct reader *reader, const struct setting_name *name, const c
 		return log_oom();
 	if (r == -EOPNOTSUPP) {
 		warn(reader,
-		     "%s: ignored, an empty source (a temporary directory) isn't there so far",
+		     "%s: ignored, an empty source (a temporary directory) is not supported yet",
 		     name->key);
 		return 0;
 	}
@@ -244,7 +244,7 @@ static bool is_allowed(struct reader *reader, const struct setting_name *name)
 	/* Kept all the same: some imply what must not be lost with them (see the spec, networks).
 	 */
 	if (setting->later)
-		warn(reader, "%s: not honoured yet: %s", name->key, setting->later);
+		warn(reader, "%s: not supported yet: %s", name->key, setting->later);
 	return true;
 }
 

@@ -13,7 +13,7 @@ struct setting {
 	enum setting_type type;
 	enum setting_trust trust;
 	enum setting_id group;
-	const char *later; /* NULL, or why it isn't honoured yet */
+	const char *later; /* NULL, or why it isn't supported yet */
 };
 
 /* How it is written. A setting has one to three. */

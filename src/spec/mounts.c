@@ -42,9 +42,9 @@ static int add_mount(struct resolution *resolution, const struct setting_value *
 				 value->origin, mount->target, reserved);
 	if (mount->idmap != SPEC_IDMAP_NONE && resolution->spec->users == SPEC_USERS_NONE)
 		return log_error(-EINVAL,
-				 "%s: an idmap option needs a user namespace, and "
-				 "--private-users=no asks for none",
-				 value->origin);
+				 "%s: an idmap option needs a user namespace, and %s asks for none",
+				 value->origin,
+				 settings_get(resolution->settings, SETTING_PRIVATE_USERS)->origin);
 	r = spec_add_mount(resolution->spec, mount);
 	if (r == -E2BIG)
 		return log_error(-EINVAL, "%s: more than %d mounts", value->origin,

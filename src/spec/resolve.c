@@ -174,7 +174,8 @@ int spec_resolve_start(struct resolution *resolution)
 	int r;
 
 	if (boot && pid2)
-		return log_error(-EINVAL, "%s and %s exclude each other: an init is PID 1 itself",
+		return log_error(-EINVAL,
+				 "%s and %s cannot be combined: an init runs as PID 1 itself",
 				 settings_get(settings, SETTING_BOOT)->origin,
 				 settings_get(settings, SETTING_AS_PID2)->origin);
 	resolution->spec->start = boot	 ? SPEC_START_BOOT

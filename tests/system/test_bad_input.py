@@ -140,7 +140,8 @@ def test_unknown_machine_and_image(redd, image):
     near = machine.name[:-1] + "x"
     for verb in ("status", "stop", "restart", "terminate", "kill", "login", "shell", "console", "show"):
         redd.fails(verb, "nosuch", says="no machine 'nosuch' is running")
-        redd.fails(verb, machine, says=f"redd start {machine}")
+        ends = verb in ("stop", "terminate", "kill")
+        redd.fails(verb, machine, says="it is off: nothing to do" if ends else f"redd start {machine}")
     redd.fails("exec", "nosuch", "true", says="no machine 'nosuch'")
     redd.fails("start", near, says=f"did you mean '{machine}'")
     redd.fails("run", "-M", near, "true", says=f"did you mean '{machine}'")

@@ -262,8 +262,8 @@ def test_verbs_say_what_is_wrong(redd, boot, guest):
     assert f"(process {os.getpid()})" in said
     redd.fails("port", machine, "add", "http:80", code=2, says="tcp, udp and sctp")
     redd.fails("port", machine, "add", "0:80", code=2, says="not a port")
-    redd.fails("port", machine, "add", code=2, says="which ports?")
-    redd.fails("port", machine, "enlarge", code=2, says="none of list, add and remove")
+    redd.fails("port", machine, "add", code=2, says="missing PORT")
+    redd.fails("port", machine, "enlarge", code=2, says="use list, add or remove")
     redd.fails("port", "nobody", says="no machine 'nobody' is running")
 
 

@@ -55,10 +55,10 @@ def settings():
     [
         (["--bnd=/a"], "did you mean --bind?"),
         (["-y"], "unknown option -y"),
-        (["--image=/x"], "option --image of systemd-nspawn isn't honoured yet: "),
+        (["--image=/x"], "option --image of systemd-nspawn is not supported yet: "),
         (["--notify-ready=maybe"], "--notify-ready: \"maybe\" isn't yes or no"),
         (["-M"], "option -M needs a value"),
-        (["-b", "-a"], "-b and -a exclude each other"),
+        (["-b", "-a"], "-b and -a cannot be combined"),
         (["--uid=4294967295"], "--uid: \"4294967295\" isn't the name or the number of a user"),
         (["--bind=/etc:/proc"], "--bind: nothing can be mounted on /proc"),
         (["--capability=CAP_NONE"], "--capability: \"CAP_NONE\" isn't"),
@@ -107,7 +107,7 @@ def test_nothing_in_a_file_is_dropped_silently(explain, settings):
     lines = explain().err.splitlines()
     assert [line.partition(path)[2].split(",")[0] for line in lines] == [
         ":2: Boto: unknown key",
-        ":3: Timezone: not honoured yet: redd doesn't write this file into the guest so far",
+        ":3: Timezone: not supported yet: redd doesn't write this file into the guest so far",
         ":4: NotifyReady: ignored",
         ":5: [Netwrok]: unknown section",
         ":10: nonsense: ignored",

@@ -19,13 +19,6 @@
 static const uint8_t mac[ETH_ALEN] = {0x02, 0x00, 0x5e, 0x10, 0x20, 0x30};
 static bool is_private;
 
-static bool overlaps(const struct net_prefix *a, const struct net_prefix *b)
-{
-	const struct net_prefix *wider = a->length <= b->length ? a : b;
-
-	return net_prefix_contains(wider, wider == a ? &b->address : &a->address);
-}
-
 static struct net_prefix prefix(const char *text)
 {
 	struct net_prefix prefix;

@@ -109,15 +109,15 @@ static void test_mistakes(void **state)
 		{{"-M"}, "error: option -M needs a value: -M=NAME\n"},
 		{{"--boot=no"}, "error: option --boot takes no value\n"},
 		{{"--image=/a"},
-		 "error: option --image of systemd-nspawn isn't honoured yet: only "
+		 "error: option --image of systemd-nspawn is not supported yet: only "
 		 "directory trees can be run so far\n"},
 		{{"-j"},
-		 "error: option -j of systemd-nspawn isn't honoured yet: journals aren't linked "
+		 "error: option -j of systemd-nspawn is not supported yet: journals aren't linked "
 		 "or forwarded so far; see `redd logs`\n"},
 		{{"--notify-ready=maybe"}, "error: --notify-ready: \"maybe\" isn't yes or no\n"},
 		{{"--bind="},
-		 "error: --bind: \"\": an empty source (a temporary directory) isn't there so "
-		 "far; use --tmpfs=\n"},
+		 "error: --bind: \"\": an empty source (a temporary directory) is not "
+		 "supported yet; use --tmpfs=\n"},
 		{{"--rlimit=NOFILE"},
 		 "error: --rlimit: \"NOFILE\" isn't NAME=SOFT[:HARD], such as NOFILE=1024:4096\n"},
 		{{"--rlimit=FILES=1"}, "error: --rlimit: there is no resource limit \"FILES\"\n"},

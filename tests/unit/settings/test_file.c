@@ -94,7 +94,7 @@ static void test_warnings(void **state)
 		{"[Exec]\nboot=yes\n", "f:2: boot: unknown key, ignored; did you mean Boot?"},
 		{"[Exec]\nXyzzyXyzzy=1\n",
 		 "f:2: XyzzyXyzzy: unknown key in section [Exec], ignored"},
-		{"[Exec]\nBind=/a\n", "f:2: Bind: ignored, it belongs into section [Files]"},
+		{"[Exec]\nBind=/a\n", "f:2: Bind: ignored, it belongs in section [Files]"},
 		{"[exec]\nBoot=yes\n",
 		 "f:1: [exec]: unknown section, its keys are ignored; did you mean [Exec]?"},
 		{"[X-Netwrok]\nAddress=10.0.0.2/24\n",
@@ -106,14 +106,14 @@ static void test_warnings(void **state)
 		{"[Unit]\nBoot=yes\n", "f:1: [Unit]: unknown section, its keys are ignored"},
 		{"[Exec\nBoot=yes\n",
 		 "f:1: [Exec: the section's name isn't closed by \"]\"; its keys are ignored"},
-		{"[Exec]\nTimezone=copy\n", "f:2: Timezone: not honoured yet: redd doesn't write "
+		{"[Exec]\nTimezone=copy\n", "f:2: Timezone: not supported yet: redd doesn't write "
 					    "this file into the guest so far"},
 		{"[Exec]\nParameters=\"a\n",
 		 "f:2: Parameters: ignored, a quote or a backslash at the end is left open"},
 		{"[Exec]\nEnvironment=A=1 B\n",
 		 "f:2: Environment: ignored, \"B\" isn't NAME=VALUE"},
-		{"[Files]\nBind=:/a\n",
-		 "f:2: Bind: ignored, an empty source (a temporary directory) isn't there so far"},
+		{"[Files]\nBind=:/a\n", "f:2: Bind: ignored, an empty source (a temporary "
+					"directory) is not supported yet"},
 		{"[Exec]\nBoot=\\\n\\\nperhaps\n",
 		 "f:2: Boot: ignored, \"perhaps\" isn't yes or no"},
 		{"[Exec]\nHostname=\x1b]0;x\n",
@@ -257,7 +257,7 @@ static void test_every_later_key(void **state)
 		if (!name->key || !later)
 			continue;
 		text = str_printf("[%s]\n%s=x\n", name->section, name->key);
-		said = str_printf("warning: f:2: %s: not honoured yet: %s\n", name->key, later);
+		said = str_printf("warning: f:2: %s: not supported yet: %s\n", name->key, later);
 		read_text(&settings, text);
 		assert_string_equal(captured_text(), said);
 		count++;

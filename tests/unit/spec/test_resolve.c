@@ -441,7 +441,7 @@ static void test_rules(void **state)
 		const char *said;
 	} rows[] = {
 		{{"-b", "--as-pid2"},
-		 "error: -b and --as-pid2 exclude each other: an init is PID 1 itself\n"},
+		 "error: -b and --as-pid2 cannot be combined: an init runs as PID 1 itself\n"},
 		{{"-D/"},
 		 "error: the host's own tree / can't be a machine as it is\n"
 		 "error:       hint: --ephemeral runs a throw-away copy of it\n"},
@@ -483,9 +483,8 @@ static void test_rules(void **state)
 		 "so that its source can't be checked: add --network-check-source=no, or leave "
 		 "this out\n"},
 		{{"--bind=/a:/b:idmap", "--private-users=no"},
-		 "error: --bind: an idmap option needs a user namespace, and --private-users=no "
-		 "asks "
-		 "for none\n"},
+		 "error: --bind: an idmap option needs a user namespace, and --private-users "
+		 "asks for none\n"},
 		{{"--nix-store=closure"}, "error: --nix-store needs " NO_SYSTEM},
 		{{"--nix-rollback-on-failure=yes"},
 		 "error: --nix-rollback-on-failure needs " NO_SYSTEM},
@@ -513,8 +512,8 @@ static void test_rule_names_the_file(void **state)
 	read_file(&settings, "[Exec]\nBoot=yes\n\nProcessTwo=yes\n");
 	assert_int_equal(spec_resolve(&settings, &in_foreground, &spec), -EINVAL);
 	assert_string_equal(captured_text(),
-			    "error: f:2: Boot and f:4: ProcessTwo exclude each other: "
-			    "an init is PID 1 itself\n");
+			    "error: f:2: Boot and f:4: ProcessTwo cannot be combined: "
+			    "an init runs as PID 1 itself\n");
 }
 
 static void test_too_many_mounts(void **state)
