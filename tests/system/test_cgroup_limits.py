@@ -59,7 +59,7 @@ def timed(call, *words, **options):
 
 
 @row("R01")
-@row("K19", "a fork bomb", "a limit of processes by cgroup v2's pids controller, else by v1's; the start says where there is neither")
+@row("K19", "a fork bomb", "a limit of processes by cgroup v2's pids controller, else by v1's; if there is neither, the start says so")
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_processes_are_bounded(redd, tree, users):
     with running(redd, tree, users=users) as victim:
@@ -141,7 +141,7 @@ def first_line(victim):
     return victim.process.stdout.readline().strip()
 
 
-@row("K20", "cgroups nested and made without end", "depth and number are bounded; the end walks with few descriptors, until one deadline for all")
+@row("K20", "endlessly nested or numerous cgroups", "depth and number are bounded; the cleanup uses few descriptors and has one deadline")
 def test_depth_is_bounded(redd, tree):
     with running(redd, tree, "/bin/sh", "-c", NEST.format(100)) as victim:
         # The payload counts as a level, too.
@@ -177,8 +177,8 @@ def test_a_wide_and_frozen_tree_ends(redd, tree):
     assert not payload_of(victim).parent.exists()
 
 
-@row("X16", "more processes than a program may have descriptors, for `kill` to signal nobody and report success",
-     "signals go out in batches, SIGKILL by cgroup.kill; what fails is reported")  # fmt: skip
+@row("X16", "with more processes than a program may have descriptors, `kill` signals nobody and reports success",
+     "signals are sent in batches, SIGKILL by cgroup.kill; failures are reported")  # fmt: skip
 @pytest.mark.parametrize("name", ["TERM", "KILL"])
 def test_kill_reaches_all(redd, tree, name):
     script = "trap : TERM; n=0; while [ $n -lt 300 ]; do sleep 1000 & n=$((n + 1)); done; echo made; while :; do wait; sleep 0.2; done"

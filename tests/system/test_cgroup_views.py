@@ -99,7 +99,9 @@ def test_devices_are_filtered(redd, tree, users):
     assert out.split() == ["fine"]
 
 
-@row("R12", "cgroup v1, v2 or both, filters that can't be loaded", "what exists is used; where no device filter can be set, a machine without a user namespace is refused, one with it warned of")
+@row("R12", "cgroup v1, v2 or both, filters that can't be loaded",
+     "redd uses what exists; if no device filter can be set, a machine without a user namespace is refused, and one with it causes a "
+     "warning")  # fmt: skip
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_a_command_manages_its_own_part_only(redd, tree, users):
     script = """

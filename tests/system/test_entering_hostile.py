@@ -60,7 +60,7 @@ def runs_inside(redd, victim, text):
 
 @row("X02", "descriptors of the host leak in",
      "0, 1, 2 and nothing else: whoever enters is born with these; close-on-exec, then `close_range` at a start; none may be a folder; "
-     "a detached supervisor closes what its caller had")  # fmt: skip
+     "a detached supervisor closes its caller's descriptors")  # fmt: skip
 @row("X03", "the entering process is traced",
      "what is born in the machine has no descriptor, memory, environment or capability of the host, and the filter; until then its "
      "maker is in the host's pid namespace. PID 1 of `--as-pid2` has CAP_KILL, the filter, and forgets its memory before the payload runs")  # fmt: skip
@@ -128,8 +128,8 @@ echo said
 """
 
 
-@row("X18", "the caller's own files as standard streams: truncated, opened anew, locked",
-     "`exec` and `shell` copy through pipes; the files themselves only with `--pass-stdio`")  # fmt: skip
+@row("X18", "the caller's own files as standard streams are truncated, reopened or locked",
+     "`exec` and `shell` copy data through pipes; they pass the files themselves only with `--pass-stdio`")  # fmt: skip
 @BOTH
 def test_files_of_the_caller_stay_out(redd, tree, tmp_path, users):
     log = tmp_path / "log"
@@ -257,8 +257,8 @@ def read_rest(victim, read, limit=HELD_MAX):
     assert size > 0
 
 
-@row("X19", "a process that is left behind writes for ever, and its caller with it",
-     "when the program has ended, what is in the pipe or terminal then is copied, and no more")  # fmt: skip
+@row("X19", "a process that is left behind writes for ever, and keeps its caller busy",
+     "when the program has ended, redd copies what is in the pipe or terminal at that time, and no more")  # fmt: skip
 def test_left_behind_writer_keeps_no_relay(redd, tree):
     with running(redd, tree) as victim:
         with entering(redd, victim, "/bin/sh", "-c", LEAVE_WRITER, stderr=subprocess.DEVNULL, text=False) as process:
@@ -302,7 +302,7 @@ def end_from_inside(redd, victim, process):
 
 
 @row("X17", "a stopped client of `exec` keeps the machine from ending: the kernel waits for its process to be reaped",
-     "a waiter of our own reaps, which no ^Z reaches; who holds an end up all the same is named")  # fmt: skip
+     "redd's waiter reaps it, which ^Z can't stop; if another process delays the end, redd names it")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
 @pytest.mark.parametrize("end", [end_by_terminate, end_by_stop, end_from_inside])
@@ -329,8 +329,8 @@ def test_stopped_job_holds_up_no_end(redd, tree):
             victim.process.wait(60)
 
 
-@row("X15", "the program of `exec` goes on when its client was killed",
-     "SIGHUP to it and its group, SIGKILL five seconds later; what has gone into a session of its own stays")  # fmt: skip
+@row("X15", "the program of `exec` goes on after its client was killed",
+     "it and its process group get SIGHUP, five seconds later SIGKILL; processes in a session of their own stay")  # fmt: skip
 @BOTH
 def test_program_ends_with_its_client(redd, tree, users):
     script = "busybox setsid sleep 3333 </dev/null >/dev/null 2>&1 & sleep 1111 & trap '' HUP; echo on; while :; do sleep 2222; done"

@@ -87,7 +87,7 @@ def _count_calls(redd, machine, argv, tmp_path):
     return by_pid
 
 
-@row("S03", "stale state after a crash", "the lock tells who lives; the next command cleans")
+@row("S03", "stale state after a crash", "the lock tells who is alive; the next command cleans")
 @row("S04")
 @NEEDS_STRACE
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_ephemeral_leftover_is_removed(redd, guest):
 # --- payloads that don't end
 
 
-@row("R07", "PID 1 ignores signals, is stopped or frozen", "asked, then killed with its whole group, which is thawed before")
+@row("R07", "PID 1 ignores signals, is stopped or frozen", "asked to stop, then killed with its whole cgroup, which is thawed first")
 @pytest.mark.parametrize("ask", ["stop", "restart"])
 def test_init_that_ignores_everything(redd, boot, ask):
     machine = boot(HANGS, settings="[X-Redd]\nStopTimeoutSec=1\n")
@@ -300,7 +300,7 @@ def test_frozen_leftover_of_a_dead_supervisor(redd, guest, frozen):
     redd("stop", machine)
 
 
-@row("R01", "a fork bomb", "a limit of processes; the supervisor is outside it and stops the machine")
+@row("R01", "a fork bomb", "a limit of processes; the supervisor is not in it and can stop the machine")
 def test_fork_bomb_is_stopped(redd, boot):
     machine = boot("bomb() { bomb | bomb & }\ntrap '' TERM\nsleep 1\nulimit -p 200\nbomb\nwhile :; do sleep 1; done", settings="[Exec]\nLimitNPROC=200\n")
     time.sleep(2)
@@ -325,7 +325,7 @@ def _rss_kib(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
 
 
-@row("T02", "the console is flooded and nobody reads", "bounded log and back scroll; the guest goes on, redd's memory does not grow")
+@row("T02", "the console is flooded and nobody reads", "log and back-scroll are bounded; the guest goes on, and redd's memory does not grow")
 @pytest.mark.parametrize("what", ["yes", "yes | tr -d '\\n'", "cat /dev/zero", "cat /dev/urandom"])
 def test_console_flood(redd, boot, what):
     machine = boot(f"trap 'exit 0' TERM USR2\n{what} &\nwhile :; do sleep 1; done")
@@ -428,7 +428,7 @@ def test_no_log_folder(redd, guest):
     assert "powered off" in redd("logs", machine).out or "exited" in redd("logs", machine).out
 
 
-@row("F08", "/run is wiped while a machine runs", "the supervisor holds descriptors; the machine can be ended and leaves nothing")
+@row("F08", "/run is wiped while a machine runs", "the supervisor has the files open; the machine can be ended and leaves nothing behind")
 def test_run_folder_wiped(redd, guest):
     """A running machine has lost its registry entry: it isn't listed any more, but can be ended, and leaves nothing behind."""
     machine = guest("tiny").start()
@@ -477,7 +477,7 @@ def test_many_restarts(redd, guest):
         redd("stop", machine)
 
 
-@row("R11", "signals to the supervisor at any time", "handled by its loop, each once; a second one hastens the end")
+@row("R11", "signals to the supervisor at any time", "its event loop handles each once; a second one speeds up the end")
 def test_signals_to_a_supervisor(redd, guest):
     machine = guest("tiny").start()
     supervisor = supervisor_of(machine)

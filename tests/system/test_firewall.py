@@ -280,10 +280,10 @@ def test_all_frames_pass_without_rules(watch):
 
 
 @row("N01", "forged hardware address, ARP, IPv4 or IPv6 source",
-     "dropped at ingress; the hardware address always, the others where redd gives the addresses, or one `Address=` says them")  # fmt: skip
-@row("N02", "VLAN tags, another hardware address than the one that was given",
+     "dropped at ingress: wrong hardware addresses always, the others if redd gives the addresses or `Address=` sets them")  # fmt: skip
+@row("N02", "VLAN tags; a hardware address other than the given one",
      "dropped at ingress, tags also with CheckSource=no unless VLANs=yes; the supervisor's packet socket lets neither through")  # fmt: skip
-@row("N07", "the guest as a router: advertisements, redirects", "dropped at ingress; the link takes none of its own accord")
+@row("N07", "the guest as a router: advertisements, redirects", "dropped at ingress; the link doesn't accept any")
 def test_forged_frames_are_dropped(rules, watch):
     rules.set_usual()
     assert [name for name, frame in FORGED.items() if watch.passes(frame)] == []
@@ -306,7 +306,7 @@ def test_unknown_addresses_leave_the_hardware_address(rules, watch):
     assert {name for name, frame in FORGED.items() if not watch.passes(frame)} == stay
 
 
-@row("N02", "VLAN tags, another hardware address than the one that was given",
+@row("N02", "VLAN tags; a hardware address other than the given one",
      "dropped at ingress, tags also with CheckSource=no unless VLANs=yes; the supervisor's packet socket lets neither through")  # fmt: skip
 def test_without_check_tags_and_loopback_are_closed(rules, watch):
     rules.set_usual(check_source="no", serves="no")
@@ -370,8 +370,9 @@ def inet_tables(host):
 
 
 @row("N17", "kill -9",
-     "what leads to a machine goes with its supervisor's socket; what confines it stays until the next command has ended it. Tables, links, zones, "
-     "accepts in others' chains, forwarding and lent interfaces are then given back, by name and mark; what lives, here or under another `/run`, is left")  # fmt: skip
+     "rules that lead to a machine disappear with its supervisor's socket; those that confine it stay until the next command has ended it. "
+     "That command then removes or restores tables, links, zones, accepts in others' chains, forwarding and moved interfaces, by name and "
+     "mark; live machines, here or under another `/run`, are left alone")  # fmt: skip
 def test_what_confines_outlives_the_supervisor(net, rules_by_kernel):
     """The link stays as closed as before; ports lead nowhere."""
     loopback = [from_guest(V4, frames.udp(GUEST, to, 9, 9999, payload)) for to, payload in (("127.0.0.1", b"bad"), (GATE, b"good"))]
@@ -551,8 +552,9 @@ def test_accepts_of_a_neighbour_are_not_enough(net, rules):
     assert works(net)
 
 
-@row("N06", "LAN → machine by our accept in others' FORWARD",
-     "it takes answers and what a port has translated, nothing else; it is set only where that chain drops these, and removed with the machine")  # fmt: skip
+@row("N06", "LAN → machine by redd's accept in another program's FORWARD chain",
+     "it accepts replies and packets that a port has translated, nothing else; it is set only if that chain drops these, and removed with "
+     "the machine")  # fmt: skip
 def test_our_rule_opens_no_more_than_is_forwarded(net, rules):
     """A neighbour that routes to the machine's own address is still kept out, if the host's filter kept it out."""
     rules.set_usual(WEB)

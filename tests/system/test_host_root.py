@@ -31,7 +31,8 @@ def effective(redd, tree, users):
 
 
 @row("K12", "root of a machine that is root of the host uncovers, moves, remounts or mounts anew /proc and /sys",
-     "made, and covered, before PID 1 copies the mounts into its own namespaces, which locks them; nothing whole is left to mount anew")  # fmt: skip
+     "they are mounted and covered before PID 1 copies the mounts into its own namespaces, which locks them; no complete one is left that "
+     "would permit a new mount")  # fmt: skip
 @pytest.mark.parametrize("users", [*ROOT, "pick", "no"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_nothing_of_proc_and_sys_is_uncovered(redd, tree, users, network):
@@ -91,8 +92,8 @@ def test_v1_hierarchies_of_the_host(redd, tree, users, options):
         assert redd("exec", victim, "/bin/sh", "-c", f"( {script} ) 2>/dev/null; :").out.count("mounted") == 0
 
 
-@row("K14", "a container inside a machine needs a procfs and a sysfs of its own, which masks that are locked forbid",
-     "with shifted users one of each that nothing hides a part of lies where nobody can go; what it shows is the host's root's")  # fmt: skip
+@row("K14", "a container inside a machine needs its own procfs and sysfs, which locked masks forbid",
+     "with shifted users, one complete instance of each is mounted where nobody can go; its files belong to the host's root")  # fmt: skip
 @pytest.mark.parametrize("network", NETWORKS)
 def test_containers_inside(redd, tree, network):
     script = """

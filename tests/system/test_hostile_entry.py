@@ -249,7 +249,7 @@ WAYS = {
 BOUNDING = {"pick": 0xFDECBFFF, "no": 0xA80425FB | 1 << 12}
 
 
-@row("X04", "host state is kept: capabilities, groups, environment, keyring, limits", "each set explicitly, the environment built from nothing")
+@row("X04", "host state is kept: capabilities, groups, environment, keyring, limits", "each is set explicitly, the environment is built from scratch")
 @BOTH
 @pytest.mark.parametrize("way", WAYS)
 def test_x04_nothing_of_the_caller(redd, tree, way, users):
@@ -288,7 +288,7 @@ def uid_of(result):
     return result.out.strip() if result.code == 0 else None
 
 
-@row("X05", "user names that look like numbers, unknown users", "digits are a number, never a name; unknown is refused, never root")
+@row("X05", "user names that look like numbers, unknown users", "digits are a number, never a name; an unknown user is refused, never root")
 @pytest.mark.parametrize("user", NOBODY)
 def test_x05_odd_users(redd, tree, user):
     """Never root by accident: refused, or exactly the given number, even if a user has that number as name."""
@@ -332,7 +332,7 @@ def test_x06_groups(redd, tree, users):
         assert uid_of(redd.run("exec", victim, "/bin/id", "-u")) == "0"
 
 
-@row("X07", "the host's environment leaks through settings", "NAME without a value takes the caller's only from the command line")
+@row("X07", "the host's environment leaks through settings", "NAME without a value takes the caller's value only on the command line")
 def test_x07_environment_of_the_host(redd, tree):
     """NAME without a value takes the caller's value on the command line only, never in a file that came with an image."""
     secret = {"SECRET": "of the host"}
@@ -396,7 +396,7 @@ def test_x08_state_of_a_dead_machine(redd, tree):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@row("X09", "processes outlive PID 1", "pid namespace; the group is killed as a whole")
+@row("X09", "processes outlive PID 1", "pid namespace; the whole cgroup is killed")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--as-pid2", "-u", "alice"]])
 def test_x09_hundred_daemons(redd, tree, users, options):
@@ -468,7 +468,7 @@ def assert_nothing_pushed(child, through=None):
 
 
 @row("T01", "input is pushed into the caller's terminal",
-     "the guest has no descriptor of it unless `--pipe` is asked for; TIOCSTI and TIOCLINUX are filtered")  # fmt: skip
+     "the guest gets no descriptor of it without `--pipe`; TIOCSTI and TIOCLINUX are filtered")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--pipe"], ["--console=read-only"], ["--console=passive"]])
 def test_t01_input_for_the_caller_of_run(redd, tree, users, options):

@@ -31,8 +31,10 @@ def inside(redd, tree):
 
 
 @row("K01", "v1 release_agent, limits lifted through a v1 hierarchy",
-     "user namespace; without one neither SYS_ADMIN nor, by the filter, mounting in one made inside")  # fmt: skip
-@row("K02", "/proc/sys, sysrq, core_pattern and the like", "read-only and masked, by mounts that nobody inside can take away; what is not of the network namespace below /proc/sys/net, too")
+     "a user namespace; without one, no SYS_ADMIN, and the filter forbids to make a user namespace in which to mount")  # fmt: skip
+@row("K02", "/proc/sys, sysrq, core_pattern and the like",
+     "read-only and masked, by mounts that nobody inside can remove; so are settings below /proc/sys/net that aren't per network "
+     "namespace")  # fmt: skip
 @row("K04", "every system call", "an allow-list; the kernel's verdict on every number is compared with the policy")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["-u", "alice"]])
@@ -93,7 +95,7 @@ def disk():
 PLACES = "/ /dev /tmp /run /dev/shm /volume /proc /sys/fs/cgroup"
 
 
-@row("K03", "nodes of disks and memory, mounts uncovered or made writable", "device filter; mounts made by the supervisor, and so locked")
+@row("K03", "nodes of disks and memory, mounts uncovered or made writable", "device filter; the supervisor makes the mounts, so they are locked")
 @BOTH
 @pytest.mark.parametrize("options", [[], ["--as-pid2"], ["--ephemeral"], ["--volatile"]])
 def test_k03_disks_of_the_host(redd, tree, tmp_path, users, options):

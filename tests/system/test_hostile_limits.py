@@ -65,8 +65,8 @@ def hoarding(redd, tree, what, user=None):
         yield victim, count
 
 
-@row("K15", "limits of the kernel that are counted for a user: inotify instances, namespaces, fanotify groups",
-     "the machine's user namespace is made by its own root's user, so they are counted on that one")  # fmt: skip
+@row("K15", "the kernel's limits per user: inotify instances, namespaces, fanotify groups",
+     "the user of the machine's own root makes its user namespace, so they count for that user")  # fmt: skip
 def test_k06_the_machine_owns_its_users(redd, tree):
     with running(redd, tree) as victim:
         assert owner_of_users(victim) == shift_of(victim) >= FIRST
@@ -105,7 +105,7 @@ def test_k06_inotify_instances(redd, tree, other):
             assert others == limit, "another machine has fewer"
 
 
-@row("K16", "one machine takes all terminals (ptys) that there are for machines",
+@row("K16", "one machine takes all terminals (ptys) that machines may have",
      "its devpts has at most 256; its root may mount another, up to the host's kernel.pty.max less kernel.pty.reserve")  # fmt: skip
 def test_k07_terminals(redd, tree, other):
     with hoarding(redd, tree, "ptys", user="alice") as (_, count):
@@ -120,8 +120,8 @@ def picked(redd, tree, name):
     return (int(result.out.split()[1]) if result.code == 0 else None), result.err
 
 
-@row("X13", "a machine is given users that the host gave to somebody: an account, or rootless podman's /etc/subuid and subgid",
-     "a range that overlaps one of these is never picked; one that a person names is taken, with a warning")  # fmt: skip
+@row("X13", "a machine gets users that the host gave to others: to an account, or in /etc/subuid and subgid (rootless podman)",
+     "redd never picks a range that overlaps one of these; one that the user names is taken, with a warning")  # fmt: skip
 @pytest.mark.parametrize("name", ["subuid", "subgid"])
 @pytest.mark.parametrize("who", ["anna", "1000"])
 def test_x11_subordinate_users_are_not_picked(redd, tree, etc, name, who):

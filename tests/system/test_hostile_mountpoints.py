@@ -43,8 +43,8 @@ MAKES = pytest.mark.parametrize("option", ["--tmpfs=/var/cache/app/sub/deep", "-
                                            "--bind-ro={file}:/var/cache/app/a/b/new"])  # fmt: skip
 
 
-@row("P14", "a link in the tree leads a mount point, a link of Nix or a flag of an init into a folder of the host that is bound inside",
-     "over a mount, what is made is made with the rights of the machine's root alone; else the start is refused")  # fmt: skip
+@row("P14", "a link in the tree leads a mount point, the Nix link or an init's flag file into a folder of the host that is bound inside",
+     "over a mount, redd creates files with the rights of the machine's root only; else the start is refused")  # fmt: skip
 @PLANTED
 @MAKES
 def test_p14_a_planted_link(redd, tree, data, tmp_path, link, option):

@@ -125,7 +125,7 @@ def test_p02_targets_swapped_while_50_start(redd, tree, canary, tmp_path, users)
     assert mountinfo() == mounts
 
 
-@row("P03", "`/proc` or `/sys` of the tree is no real folder", "they are mounts of our own, attached to the descriptor found")
+@row("P03", "`/proc` or `/sys` of the tree is not a real folder", "redd mounts its own there, attached to the descriptor that was found")
 @BOTH
 @pytest.mark.parametrize("name", ["proc", "sys", "proc/sys", "proc/self"])
 @pytest.mark.parametrize("shape", ["link", "file", "folder"])
@@ -178,7 +178,7 @@ MASKED = ("kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list")
 
 
 @row("P05", "the source of a mask is swapped",
-     "masks are nodes on a tmpfs of the supervisor's making, taken without following a link; a mount of a person's on top of them ends the start")  # fmt: skip
+     "masks are nodes on a tmpfs that the supervisor makes, taken without following a link; if the user mounts over them, the start fails")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("shape", ["link", "device", "fifo", "file"])
 def test_p05_dev_null_of_the_image_is_no_mask(redd, tree, secret, shape, users):
@@ -277,7 +277,8 @@ WRITTEN = ("etc/resolv.conf", "etc/hosts", "etc/localtime", "etc/machine-id", "e
 
 
 @row("P09", "files that the manager writes into the tree",
-     "what redd tells the guest is on `/run` and `/dev`, tmpfs of its own; runit's flags and `/etc/resolv.conf` are set with the rights of the machine's root, the latter never through a link, on the tree's own mount, and only as a wish: what can't be written stops no start")  # fmt: skip
+     "what redd tells the guest is on `/run` and `/dev`, tmpfs of its own; runit's flags and `/etc/resolv.conf` are set with the rights of "
+     "the machine's root, the latter only on the tree's own mount, never through a link; if it can't be written, the start goes on")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("kind", ODD)
 def test_p09_files_managers_write(redd, tree, canary, kind, users):
@@ -292,7 +293,7 @@ def test_p09_files_managers_write(redd, tree, canary, kind, users):
 
 
 @row("P10", "files read from the tree are links, fifos, huge",
-     "inside the root, regular files only, looked at before they are opened, never blocking, bounded")  # fmt: skip
+     "only regular files inside the root, checked before they are opened; reads never block and are bounded")  # fmt: skip
 @pytest.mark.parametrize("kind", [*ODD, "huge", "long line"])
 def test_p10_files_managers_read(redd, tree, secret, tmp_path, kind):
     """redd never reads outside the tree, blocks on a file, or reads one of unlimited size."""
@@ -381,7 +382,7 @@ def test_p12_hostile_disk_images(redd, kind):
     assert mountinfo() == mounts
 
 
-@row("P13", "the tree is renamed meanwhile", "its descriptor is held from the check to the pivot; locks by inode as well as by name")
+@row("P13", "the tree is renamed meanwhile", "its descriptor is kept open from the check to the pivot; locks are by inode as well as by name")
 @BOTH
 def test_p13_tree_renamed_while_it_starts(redd, tree, users):
     """Two trees are exchanged all the time: a machine consists of one of them, never of both, or is refused."""

@@ -59,7 +59,9 @@ def gains(path):
     return done.returncode == 0 and done.stdout.strip() == "0"
 
 
-@row("K23", "root inside leaves a setuid file in its tree, and a user of the host runs it as the host's root", "the standard pool is closed, 0700, by import and start; elsewhere a warning says what to do; changes of ephemeral machines lie in a closed folder, owned by the machine's root")
+@row("K23", "root inside leaves a setuid file in its tree, and a user of the host runs it as the host's root",
+     "the standard pool is closed, 0700, by import and start; elsewhere a warning says what to do; changes of ephemeral machines lie in a "
+     "closed folder, owned by the machine's root")  # fmt: skip
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_standard_pool_is_closed_by_a_start(redd, pool, users):
     tree = tree_with_id(pool / "suid")
@@ -144,7 +146,8 @@ def test_changes_of_an_ephemeral_machine_are_out_of_reach(redd, open_folder):
         assert not gains(left)
 
 
-@row("F16", "a killed removal leaves a tree that later commands neither show nor finish, or that delays them", "finished by import, remove, start, list-images, each for a fifth of a second, and by clean to the end")
+@row("F16", "a killed removal leaves a tree that later commands neither show nor finish, or that delays them",
+     "import, remove, start and list-images continue it for a fifth of a second each; clean finishes it")  # fmt: skip
 @pytest.mark.parametrize("command", ["import", "remove", "start", "list-images", "clean"])
 def test_leftover_of_a_removal_is_finished(redd, machines, tmp_path, command):
     machine = machines.add("busybox") if command == "start" else None

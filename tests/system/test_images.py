@@ -334,7 +334,7 @@ def test_remove_immutable_files(redd):
     assert list(POOL.iterdir()) == []
 
 
-@row("S12", "removal of a tree that has mounts or links in it", "a mount is refused and stays; no link is followed")
+@row("S12", "removal of a tree that has mounts or links in it", "a tree with a mount is refused, and the mount stays; links are never followed")
 def test_remove_does_not_follow_links(redd):
     outside = Path("/run/outside")
     outside.mkdir()

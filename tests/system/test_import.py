@@ -419,7 +419,7 @@ def test_chattr_flags(redd, archive):
     assert "i" in first.split()[0] and "d" in second.split()[0]
 
 
-@row("A09", "sparse files as large as you like", "holes stay holes; only data counts, and is written")
+@row("A09", "sparse files of any size", "holes stay holes; only data is written and counts")
 @pytest.mark.parametrize("kind", [["--format=gnu"], ["--format=posix", "--sparse-version=0.0"], ["--format=posix", "--sparse-version=0.1"], ["--format=posix", "--sparse-version=1.0"]], ids=lambda options: options[-1])
 def test_sparse_files_keep_their_holes(redd, tmp_path, kind):
     (tmp_path / "tree/etc").mkdir(parents=True)
@@ -462,7 +462,7 @@ def test_root_can_be_entered_whatever_its_entry_says(redd, archive, mode):
 ODD_NAMES = [b"new\nline", b"-rf", b"back\\slash", b"*?[x]", b"not \xff utf-8", b"a" * 255, "ünï".encode(), b"tab\t", b"\x1b[31m"]
 
 
-@row("A12", "names that are no text", "bytes in, bytes out; no shell anywhere")
+@row("A12", "names that aren't text", "bytes in, bytes out; no shell anywhere")
 @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT], ids=["pax", "gnu"])
 def test_names_are_bytes(redd, archive, kind):
     members = [file("etc/" + os.fsdecode(name), name) for name in ODD_NAMES]
@@ -504,7 +504,8 @@ REFUSED = {
 @row("A07", "headers that lie: sizes, owners, lengths, sparse maps",
      "libarchive for headers only; owners and names are checked; truncation is found; fuzzed")  # fmt: skip
 @row("A10", "deep folders, endless names", "bounded names; one folder at a time is open")
-@row("A11", "entries that replace others, an odd entry of the root", "the last one counts, never through a link; the root is root's, 0755")
+@row("A11", "entries that replace others, an odd entry of the root",
+     "the last one counts, never through a link; the tree's root belongs to root, mode 0755")  # fmt: skip
 @pytest.mark.parametrize("shape", REFUSED)
 def test_hostile_archives_are_refused(redd, archive, canary, shape):
     members, says = REFUSED[shape]
@@ -796,7 +797,7 @@ def small_pool(tmp_path, size, *mkfs):
         subprocess.run(["umount", POOL], check=True)
 
 
-@row("F04", "a full disk, no inodes", "the import fails as a whole, nothing is left; a state or a log that can't be written stops no machine")
+@row("F04", "a full disk, no inodes", "the import fails completely and leaves nothing; a machine goes on if its state or log can't be written")
 def test_disk_full(redd, archive, tmp_path):
     big = archive(pack(*system(file("usr/big", random.Random(1).randbytes(30_000_000)))))
     with small_pool(tmp_path, 16 << 20, "mkfs.ext4", "-q"):
@@ -828,7 +829,7 @@ def test_btrfs_subvolume(redd, archive, tmp_path):
         assert visible() == ["image"]
 
 
-@row("A08", "decompression bombs", "memory of decoders is bounded, files stay sparse, a full disk ends it with nothing left")
+@row("A08", "decompression bombs", "decoders' memory is bounded, and files stay sparse; on a full disk the import fails and leaves nothing")
 def test_bomb_takes_little_memory(redd, tmp_path):
     """A08: 2 GiB of zeros in a few hundred kilobytes; files are written sparse, so that the disk doesn't fill up."""
     inner = io.BytesIO()
@@ -884,7 +885,7 @@ def test_nothing_written_outside_the_pool(redd, archive, tmp_path):
             assert any(known in line for known in ("/dev/null", "/var/cache/redd", "/run/", "/dev/tty")), line
 
 
-@row("F05", "EIO when a name is synced", "the image stands and the fault is said")
+@row("F05", "EIO when a name is synced", "the image is kept and the error is reported")
 @pytest.mark.parametrize(("error", "says"), [("EIO", "power cut"), ("EINVAL", "")])
 def test_name_that_can_not_be_synced(redd, archive, error, says):
     """The image is complete, so it is no failure, but redd warns, unless the file system doesn't support the sync."""
@@ -895,7 +896,8 @@ def test_name_that_can_not_be_synced(redd, archive, error, says):
 
 
 @row("A07")
-@row("A23", "code run by a hostile archive in the unpacking process", "it keeps seven capabilities, three descriptors, some sixty system calls, its folder (landlock) and a limit of memory")
+@row("A23", "code run by a hostile archive in the unpacking process",
+     "it keeps seven capabilities, three descriptors, some sixty system calls, its folder (landlock) and a limit of memory")  # fmt: skip
 def test_confined(redd, tmp_path):
     """The worker has only capabilities to make files, no other descriptors, few system calls, and a memory limit."""
     with half_an_import(redd, tmp_path) as (running, _, _rest):
@@ -1042,7 +1044,8 @@ def import_and_measure(redd, path):
     return running.returncode, running.stderr.read(), peak, seconds
 
 
-@row("A25", "an archive of kilobytes whose metadata, headers or maps take gigabytes or hours to unpack", "one record for each inode, capped in bytes; RLIMIT_DATA; no step walks a list; processor time is bounded by bytes and entries")
+@row("A25", "an archive of kilobytes whose metadata, headers or maps take gigabytes or hours to unpack",
+     "one record per inode, limited in bytes; RLIMIT_DATA; no linear searches; processor time is bounded by bytes and entries")  # fmt: skip
 @pytest.mark.usefixtures("pool_in_memory")
 @pytest.mark.parametrize("shape", WORST)
 def test_worst_archives(redd, tmp_path, shape):
@@ -1078,7 +1081,8 @@ def test_headers_that_take_for_ever_end(redd, tmp_path):
     assert os.listdir(POOL) == []
 
 
-@row("A24", "an archive fills the disk of the host, with bytes or with files", "--max-size=, by default what the file system can spare, in blocks and inodes; a part stays free")
+@row("A24", "an archive fills the disk of the host, with bytes or with files",
+     "--max-size=, by default what the file system can spare, in blocks and inodes; a part stays free")  # fmt: skip
 @pytest.mark.parametrize("kind", ["bytes", "files", "set by a person"])
 def test_the_disk_is_not_filled(redd, archive, kind):
     options = []

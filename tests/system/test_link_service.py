@@ -333,7 +333,7 @@ def test_names_of_machines_by_llmnr(link, served, names, group):
 
 
 @row("N20", "a machine's name that is localhost, the host's own, or a name of the internet",
-     "machines are NAME.redd; the bare name only where nobody else has it or gives it a meaning")  # fmt: skip
+     "machines are called NAME.redd; the bare name is used only if it has no other owner or meaning")  # fmt: skip
 def test_full_names_of_machines(served, names, resolv_conf):
     """NAME.redd is a machine or doesn't exist, and other servers are never asked; a name with another meaning is no machine."""
     client = served[1]
@@ -404,7 +404,7 @@ LIES = {
 }
 
 
-@row("N10", "forged DNS answers", "a socket, so a port, and a random number for each question; server, number and question must be right")
+@row("N10", "forged DNS answers", "each question has its own socket, so its own port, and a random id; server, id and question must match")
 def test_what_does_not_answer_the_question_is_not_believed(served, resolv_conf):
     with dns.Upstream(behaviour={kind: _wrong(lie) for kind, lie in LIES.items()}):
         for kind in LIES:
@@ -676,7 +676,8 @@ def offers(raw, until=None, pause_s=0.5):
 
 
 @row("N11", "outsiders ask the machine's DNS",
-     "UDP only from the guest's hardware address on its link; TCP only by that interface, and from its subnet: not the host's own processes")  # fmt: skip
+     "UDP is accepted only from the guest's hardware address on its link; TCP only by that interface and from its subnet, so not from the "
+     "host's own processes")  # fmt: skip
 @row("N02")
 @row("N18", "LLMNR", "answered only to the machine's own hardware address and within the limit of DNS; names of machines only, nothing is forwarded")
 def test_only_the_machine_is_answered(link, raw):
@@ -733,7 +734,8 @@ def test_others_traffic_wakes_nobody(link, served):
 
 
 @row("N08", "floods of DHCP, router solicitations, DNS",
-     "so many answers a second, 64 questions and 8 connections at once, nothing allocated for DHCP and RA; a flood is left to the kernel to drop")  # fmt: skip
+     "limited answers per second, at most 64 questions and 8 connections at once, no allocation for DHCP and RA; the kernel drops the rest "
+     "of a flood")  # fmt: skip
 def test_flood_of_dhcp_is_bounded_and_forgotten(link, raw, names):
     names("db", "10.77.1.9")
     with link.served("no-filter") as process:
@@ -789,7 +791,7 @@ def test_same_question_again_is_asked_once(served, resolv_conf):
         assert upstream.asked["silent.example"] == 3
 
 
-@row("N09", "malformed frames, DHCP, RS, DNS", "a filter in the kernel, parsers without allocation, fuzzed")
+@row("N09", "malformed frames, DHCP, RS, DNS", "a filter in the kernel; parsers don't allocate, and are fuzzed")
 def test_garbage_leaves_it_alive(link, raw, names):
     names("db", "10.77.1.9")
     rng = random.Random(20261125)

@@ -133,7 +133,7 @@ def test_addresses_to_names(module):
 
 
 @row("N16", "`/run/redd/names`: names and contents of others",
-     "written by supervisors only, names of machines only, bounded; readers open no path that somebody else chose")  # fmt: skip
+     "only supervisors write there, only names of machines, and sizes are bounded; readers open no path that others chose")  # fmt: skip
 @pytest.mark.parametrize("name", ["nobody", "10.9.0.3", "fd00:9::3", "../names/web", "web/", "x" * 300])
 def test_unknown(module, name):
     assert getent(module, "hosts", name)[0] == 2

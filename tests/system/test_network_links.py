@@ -302,7 +302,7 @@ def reaches_loopback():
         return b"secret" in client.communicate(timeout=30)[0]
 
 
-@row("N04", "who else is on a bridge → 127.0.0.0/8 of the host", "no bridge ever has `route_localnet`: ports of 127.0.0.1 are proxied there")
+@row("N04", "other hosts on a bridge → 127.0.0.0/8 of the host", "no bridge ever has `route_localnet`: ports of 127.0.0.1 are proxied there")
 def test_a_bridge_opens_nothing_of_the_hosts_loopback(running, bridge, neighbour):
     """redd checks nothing that others on the user's bridge send."""
     neighbour(bridge, "192.0.2.1")
@@ -475,7 +475,9 @@ def kill_supervisor(process):
 
 
 @row("N17", "kill -9",
-     "what leads to a machine goes with its supervisor's socket; what confines it stays until the next command has ended it. Tables, links, zones, accepts in others' chains, forwarding and lent interfaces are then given back, by name and mark; what lives, here or under another `/run`, is left")  # fmt: skip
+     "rules that lead to a machine disappear with its supervisor's socket; those that confine it stay until the next command has ended it. "
+     "That command then removes or restores tables, links, zones, accepts in others' chains, forwarding and moved interfaces, by name and "
+     "mark; live machines, here or under another `/run`, are left alone")  # fmt: skip
 def test_a_killed_supervisor_leaves_nothing_for_long(redd, running):
     machine = running("crash", "--network-zone=gone", "--network-veth-extra=extra")
     kill_supervisor(machine)

@@ -150,7 +150,7 @@ true
 
 
 @row("NX01", "the guest changes the shared store",
-     "mounted read-only, its flags locked by the kernel as a copy across a user namespace is, also where the guest has none")  # fmt: skip
+     "mounted read-only; the kernel locks the flags, as in a copy across a user namespace, even if the guest has none")  # fmt: skip
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["closure", "whole"])
 @pytest.mark.parametrize("users", ["pick", "no"])
@@ -176,7 +176,7 @@ def _stamp(path):
 
 
 @row("NX02", "the guest reads what others have in the store",
-     "the closure alone, in a folder of its own; its names come from the host's database and profile, never from the guest")  # fmt: skip
+     "the guest sees only the closure, in a separate view; its names come from the host's database and profile, never from the guest")  # fmt: skip
 @pytest.mark.slow
 def test_no_path_of_the_host_is_seen(make, generations, nix_store):
     """Only the closure is visible: another user's secret is not there, even if the guest knows its name."""
@@ -240,7 +240,7 @@ def test_update_for_the_next_boot(redd, make, generations):
     assert info(machine)["bootedGeneration"] == 2
 
 
-@row("NX03", "a collection of garbage takes what a machine needs",
+@row("NX03", "a garbage collection deletes what a machine needs",
      "profile and booted system are roots; the root is taken before the path is checked")  # fmt: skip
 @pytest.mark.slow
 def test_what_runs_is_kept_until_the_next_boot(redd, make, generations, nix_store):
@@ -555,7 +555,7 @@ def test_roots_of_a_run_without_a_profile(redd, nix_store, tmp_path):
     assert not nix_store.is_valid(system)
 
 
-@row("NX04", "root inside builds as root outside", "only `Store=daemon` without a user namespace; it must be asked for, and each start warns")
+@row("NX04", "root inside builds as root outside", "only with `Store=daemon` without a user namespace; that must be asked for, and each start warns")
 @pytest.mark.slow
 def test_build_through_the_daemon(redd, make, generations, nix_store):
     """Store=daemon: the database, a socket, and a profile of its own; the host's daemon treats it as an untrusted user."""

@@ -295,7 +295,8 @@ def test_scores(redd, images):
     assert lower.code != 0 or int(Path("/proc/self/oom_score_adj").read_text()) < 0
 
 
-@row("K18", "a guest fills file systems in memory", "each that redd makes has limits of size and of files; --tmpfs= gets them where none are given")
+@row("K18", "a guest fills file systems in memory",
+     "each that redd makes has limits of size and number of files; so has --tmpfs= unless limits are given")  # fmt: skip
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_limits_of_file_systems_in_memory(redd, tmp_path, users):
     root = trees.make_busybox(tmp_path / "tree")

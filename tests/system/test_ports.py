@@ -194,7 +194,7 @@ def test_large_range_is_taken_by_a_machine(redd, boot):
 
 
 @row("N15", "two machines want one port, one address",
-     "the port is bound, or, where it can't be, looked for in others' states; leases are taken under one lock, and by name")  # fmt: skip
+     "the port is bound or, if that is impossible, searched in other machines' states; leases are taken by name, under one lock")  # fmt: skip
 def test_two_at_the_same_instant(redd, boot):
     """Exactly one gets the port."""
     pair = [boot("Port=tcp:8080-8085:80", start=False) for _ in range(2)]
@@ -301,8 +301,9 @@ def test_added_port_reaches(redd, watched):
         echo_tcp("::1", 8080)
 
 
-@row("N12", "the guest gives itself an address of the host, of another network, or of another machine, for its name and its ports to lead there",
-     "the host's way there must be the machine's link, or for ports the interface below its macvlan; what is leased to another is nobody else's")  # fmt: skip
+@row("N12", "the guest takes an address of the host, of another network or of another machine, so that its name and its ports lead there",
+     "the host's route to it must be the machine's link, or for ports the interface below its macvlan; an address that is leased to another "
+     "machine is refused")  # fmt: skip
 @pytest.mark.parametrize("address", ["192.0.2.1", "192.0.2.9"])
 def test_guest_cannot_point_elsewhere(watched, other_network, address):
     """If the guest takes an address that the host has, or reaches by another route, ports don't lead there."""

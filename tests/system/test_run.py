@@ -378,7 +378,7 @@ def test_network_veth(redd, tree, option):
         payload.wait()
 
 
-@row("K07", "processes of the host or of siblings in /proc", "a pid namespace always, with a procfs of its own")
+@row("K07", "processes of the host or of siblings in /proc", "every machine has a pid namespace with its own procfs")
 def test_namespaces_are_all_new(run):
     names = ("pid", "mnt", "ipc", "uts", "cgroup", "user")
     inside = run(sh=f"for n in {' '.join(names)}; do readlink /proc/self/ns/$n; done").out.split()

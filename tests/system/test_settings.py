@@ -114,7 +114,7 @@ def test_nothing_in_a_file_is_dropped_silently(explain, settings):
     ]
 
 
-@row("S01", "keys in an untrusted file", "a column of the settings table; a row that says nothing is trusted-only")
+@row("S01", "keys in an untrusted file", "trust is a column of the settings table; the default is trusted only")
 def test_untrusted_file_gives_nothing_of_the_host_away(explain, settings, tree):
     """S01 as a user sees it; the unit tests cover every key."""
     path = settings(

@@ -24,7 +24,7 @@ def run(redd, tree, *words, users="pick", options=(), **expected):
 
 
 @row("K21", "AF_VSOCK, which no network namespace contains: the hypervisor, its guests, the host's own ports",
-     "the filter answers that there is no such family; VSock=yes opens it; socketcall of 32-bit x86 makes no sockets")  # fmt: skip
+     "the filter answers that there is no such family; VSock=yes opens it; 32-bit x86's socketcall makes no sockets")  # fmt: skip
 @BOTH
 @pytest.mark.parametrize("network", [[], ["--private-network"]])
 def test_vsock_is_no_family(redd, tree, users, network):
@@ -72,7 +72,7 @@ def host(request):
 
 
 @row("K22", "abstract unix sockets of the host's services, in a machine that shares its network",
-     "a landlock domain connects to its own only; AbstractSockets=yes opens it; an old kernel is said at the start")  # fmt: skip
+     "a Landlock domain allows connections within the machine only; AbstractSockets=yes opens it; with an older kernel the start warns")  # fmt: skip
 @BOTH
 def test_abstract_sockets_of_the_host(redd, tree, host, users):
     needs_scopes()

@@ -149,7 +149,8 @@ def wait_for_full_pipe(fd):
 # --- output that nobody reads
 
 
-@row("R20", "the reader of `redd run` stops reading", "written without waiting, what is not taken waits in a bounded queue, then the guest's writer waits")
+@row("R20", "the reader of `redd run` stops reading",
+     "redd writes without blocking; the rest waits in a bounded queue, and when that is full, the guest's writer waits")  # fmt: skip
 @pytest.mark.parametrize(
     ("console", "terminal", "end"),
     [
@@ -284,7 +285,7 @@ def binary_paste():
     return bytes(byte for byte in range(256) if byte != 0x1D) * 200
 
 
-@row("R21", "a guest that takes its input slowly", "no more input is read meanwhile, nothing of it is lost")
+@row("R21", "a guest that takes its input slowly", "redd reads no more input meanwhile, and loses nothing")
 @pytest.mark.parametrize("mode", ["raw", "canonical"])
 def test_paste_into_run(redd, box, mode):
     paste = binary_paste() if mode == "raw" else PASTE
@@ -337,7 +338,7 @@ def supervisor_under(strace):
 
 
 @NEEDS_STRACE
-@row("S15", "a start that hangs between clone and exec", "signals are heard meanwhile: everything is undone")
+@row("S15", "a start that hangs between clone and exec", "the supervisor still reacts to signals, and undoes everything")
 @pytest.mark.parametrize("by", ["TERM", "INT", "stop", "terminate"])
 def test_hanging_start_is_ended(redd, box, by):
     process = hanging_start(redd, box)
@@ -362,7 +363,8 @@ def delayed(redd, call, seconds, *args):
 
 
 @NEEDS_STRACE
-@row("S14", "a request meant for a machine reaches the next of its name", "each goes through the directory of the machine that was looked up, which no other ever takes over")
+@row("S14", "a request meant for a machine reaches the next of its name",
+     "it goes through the directory of the machine that was looked up, which no other machine ever gets")  # fmt: skip
 @pytest.mark.parametrize("verb", ["stop", "terminate", "restart", "kill"])
 @pytest.mark.parametrize("end", ["terminate", "kill -9"])
 def test_the_next_machine_is_left_alone(redd, guest, verb, end):
@@ -402,8 +404,8 @@ def test_stop_waits_for_its_machine_only(redd, box):
 # --- the control socket
 
 
-@row("R05", "clients use up the supervisor's descriptors", "connections are few, and those that say nothing end")
-@row("S11", "connections that say nothing, no descriptor left", "whoever was silent for longest gives way; an acceptor rests instead of spinning")
+@row("R05", "clients use up the supervisor's descriptors", "the number of connections is limited, and silent ones are closed")
+@row("S11", "silent connections; no descriptor left", "the connection that was silent for longest is closed; an acceptor pauses instead of spinning")
 def test_control_socket_flood(redd, guest):
     """Idle connections don't lock others out, and endless messages aren't stored."""
     machine = guest("tiny").start()

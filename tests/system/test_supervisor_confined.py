@@ -27,8 +27,8 @@ def filters(pid):
     return int(status_of(pid)["Seccomp_filters"])
 
 
-@row("X12", "the supervisor itself is taken over by what it reads of the guest",
-     "a system call filter, capabilities and descriptors for no more than serving the machine and making it again")  # fmt: skip
+@row("X12", "the guest takes over the supervisor through data that the supervisor reads",
+     "the supervisor keeps only the system calls, capabilities and descriptors that it needs to serve the machine and to make it again")  # fmt: skip
 def test_capabilities_and_system_calls(guest):
     status = status_of(supervisor_of(guest("tiny").start()))
     for which in ("CapEff", "CapPrm"):

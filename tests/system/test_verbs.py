@@ -425,7 +425,7 @@ def test_entering_processes_are_not_readable(redd, machine):
 # The supervisor's socket
 
 
-@row("S06", "a user without rights at the control socket", "folder 0700, socket 0600")
+@row("S06", "an unprivileged user at the control socket", "the folder has mode 0700, the socket 0600")
 def test_socket_is_private(machine):
     """S06."""
     assert (RUN / str(machine)).stat().st_mode & 0o777 == 0o700
@@ -434,7 +434,8 @@ def test_socket_is_private(machine):
     assert done.returncode != 0 and b"PermissionError" in done.stderr
 
 
-@row("S07", "hostile messages at the control socket", "frames bounded, connections bounded; whoever is silent for longest gives way")
+@row("S07", "hostile messages at the control socket",
+     "the size of messages and the number of connections are bounded; the one silent for longest is closed")  # fmt: skip
 @pytest.mark.parametrize("message", [b"\0", b"{}\0", b"null\0", b'{"method":null}\0', b'{"method":"a","parameters":[]}\0', b"[" * 5000 + b"\0",
                                      b"\xff\xfe\0", b"x" * 70000])  # fmt: skip
 def test_broken_messages(machine, message):

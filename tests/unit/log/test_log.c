@@ -65,6 +65,23 @@ static void test_others(void **state)
 	assert_string_equal(seen.line, "i");
 }
 
+/* A hint belongs to the message before it. */
+static void test_level(void **state)
+{
+	log_set_level(LOG_LEVEL_ERROR);
+	log_warning("w");
+	log_hint("about w");
+	log_info("i");
+	assert_int_equal(seen.count, 0);
+	log_error(-EINVAL, "e");
+	log_hint("about e");
+	assert_int_equal(seen.count, 2);
+	assert_string_equal(seen.line, "      hint: about e");
+	log_set_level(LOG_LEVEL_INFO);
+	log_warning("w");
+	assert_int_equal(seen.count, 3);
+}
+
 static void test_escapes(void **state)
 {
 	log_info("name %s", "a\033[31mb\nc");
@@ -168,7 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		log_test(test_errno),
-		log_test(test_others),
+		log_test(test_others), log_test(test_level),
 		log_test(test_escapes),
 		log_test(test_lengths),
 		log_test(test_keeps_errno),

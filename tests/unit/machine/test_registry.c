@@ -242,7 +242,8 @@ static void claim_in_a_loop(int rounds)
 /*
  * security row: S02
  * attack: two starts of one name or of one tree
- * defence: locks held by life: name, tree (shared with systemd-nspawn), range of users
+ * defence: locks on name, tree (shared with systemd-nspawn) and range of users, held until the
+ * holder ends
  */
 static void test_claims_race(void **unused)
 {

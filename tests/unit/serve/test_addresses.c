@@ -238,8 +238,8 @@ static void assert_refuses(int fd)
 
 /*
  * security row: N13
- * attack: netlink messages in the kernel's name, in the guest's namespace
- * defence: our sockets there are connected to the kernel: others are refused
+ * attack: forged netlink messages in the guest's namespace, in the kernel's name
+ * defence: redd's sockets there are connected to the kernel, so other senders are refused
  */
 static void test_only_the_kernel_is_heard(void **state)
 {
