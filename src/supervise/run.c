@@ -18,6 +18,7 @@
 #include "kernel/sys.h"
 #include "lib/fd.h"
 #include "lib/macro.h"
+#include "lib/parse.h"
 #include "lib/str.h"
 #include "lib/time.h"
 #include "log/log.h"
