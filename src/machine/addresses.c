@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Asking the kernel for a machine's addresses: a socket made inside its network namespace by a
- * forked child, read outside. Must never move this process into a namespace. Host side of clone().
+ * Asks the kernel for a machine's addresses, by a socket that a forked child makes inside the
+ * network namespace. Must never move this process into a namespace. Host side of clone().
  */
 #include "machine/addresses.h"
 
@@ -18,7 +18,7 @@
 #include "machine/registry.h"
 #include "net/address.h"
 
-/* The socket keeps the namespace it was made in, also when it is passed out of it. */
+/* A socket stays in the namespace where it was made, also when it is passed to another. */
 static int socket_inside(const struct leader *leader)
 {
 	int pair[2], fds[1], status;
@@ -67,7 +67,7 @@ static int take_address(const struct nlmsghdr *header, void *userdata)
 	struct found *found = userdata;
 	char text[NET_ADDRESS_TEXT];
 
-	/* LOCAL is one's own address, where ADDRESS may be the peer's. */
+	/* LOCAL is the interface's address; ADDRESS may be the peer's. */
 	if (!attribute)
 		attribute = rtnl_find(header, sizeof(*message), IFA_ADDRESS);
 	if (header->nlmsg_type != RTM_NEWADDR || message->ifa_scope == RT_SCOPE_HOST ||

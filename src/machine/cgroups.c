@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Finding a machine's cgroups from outside, and entering them; their end is in cgroups_end.c. Must
- * never touch a cgroup above the given path. Host side of clone().
+ * Finds and opens a machine's cgroups; cgroups_end.c kills and removes them. Must never touch a
+ * cgroup above the given path. Host side of clone().
  */
 #include "machine/cgroups.h"
 
@@ -23,7 +23,7 @@
 
 #define PROCS_MAX_BYTES (4 * 1024 * 1024)
 
-/* Where nearly all hosts show it: alone, and beside v1 hierarchies. Others are looked for. */
+/* The usual mount points, alone and next to v1 hierarchies. Others are searched for. */
 static const char *const usual_places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
 char *cgroups_path_of(const char *machine, const char *below)
@@ -72,7 +72,7 @@ static char *mount_point(char *line, const char *type, const char **ret_options)
 	*kind = '\0';
 	word = strtok_r(line, " ", &saved);
 	for (int i = 0; word && i < 4; i++) {
-		/* A part of a hierarchy, mounted by itself, would have other paths. */
+		/* Skip a mount of a part of a hierarchy: paths differ there. */
 		if (i == 3 && !streq(word, "/"))
 			return NULL;
 		word = strtok_r(NULL, " ", &saved);
@@ -122,8 +122,8 @@ static int open_mounted(void)
 }
 
 /*
- * Only where nobody has mounted it: mounting it anew sets the flags of all its mounts, and takes
- * 10 ms and more.
+ * Only when it is not mounted yet: a second mount changes the flags of all its mounts, and takes 10
+ * ms or more.
  */
 static int mount_private(const char *type, const char *option)
 {
@@ -177,12 +177,14 @@ static int call_v1(const char *path, const char *options, void *userdata)
 
 	if (fd >= 0)
 		return call->fn(fd, call->userdata);
-	/* One that another mount covers is no failure; one passed over by a passing fault would
-	 * keep the groups in it for ever. */
+	/*
+	 * A hierarchy that another mount covers is skipped. A temporary failure must not skip one:
+	 * its cgroups would stay for ever.
+	 */
 	return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
 }
 
-/* "pids\t8\t3\t1": the hierarchy of the controller has that number; 0 is cgroup2's. */
+/* "pids\t8\t3\t1": the number of the controller's hierarchy; 0 is cgroup2. */
 static bool is_bound_to_v1(const char *controller)
 {
 	autofree char *text = NULL;
@@ -215,7 +217,7 @@ static int take_v1(const char *path, const char *options, void *userdata)
 	return r;
 }
 
-/* *ret_is_shown: somebody has mounted it here. */
+/* *ret_is_shown: it is mounted in this mount namespace. */
 static int open_v1(const char *controller, bool *ret_is_shown)
 {
 	struct v1_search search = {.controller = controller, .fd = -ENOENT};
@@ -224,7 +226,7 @@ static int open_v1(const char *controller, bool *ret_is_shown)
 	*ret_is_shown = search.fd >= 0;
 	if (r < 0 || search.fd >= 0)
 		return r < 0 ? r : search.fd;
-	/* Never one that is cgroup2's: a mount would take it from there. */
+	/* Never mount a controller that cgroup2 has: that would take it away. */
 	return is_bound_to_v1(controller) ? mount_private("cgroup", controller) : -ENOENT;
 }
 
@@ -242,7 +244,7 @@ int cgroups_for_each_v1(cgroups_v1_fn fn, void *userdata)
 	autoclose int hidden = -1;
 	int r = for_each_mount("cgroup", call_v1, &call);
 
-	/* The one that machines are put into whether or not it is shown here. */
+	/* Machines are put into the pids hierarchy whether or not it is mounted here. */
 	hidden = r < 0 ? -1 : open_v1("pids", &is_shown);
 	return r >= 0 && hidden >= 0 && !is_shown ? fn(hidden, userdata) : r;
 }
@@ -318,7 +320,7 @@ int cgroups_read_pids(int cgroup_fd, pid_t **ret, size_t *ret_count)
 
 	if (fd >= 0)
 		return cgroups_read_procs(fd, ret, ret_count);
-	/* One that was just removed. */
+	/* The cgroup was just removed. */
 	if (errno != ENODEV)
 		return -errno;
 	*ret = calloc(1, sizeof(**ret));
@@ -334,7 +336,7 @@ int cgroups_read_procs(int procs_fd, pid_t **ret, size_t *ret_count)
 	size_t count = 0, size;
 	int r = io_read_fd(procs_fd, PROCS_MAX_BYTES, &text, &size);
 
-	/* A threaded cgroup lists no processes, and one that was just removed none any more. */
+	/* A threaded cgroup lists no processes, nor does one that was just removed. */
 	if (r == -ENODEV || r == -EOPNOTSUPP)
 		size = 0;
 	else if (r < 0)

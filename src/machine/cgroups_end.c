@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The end of a machine's cgroups: signals to all their processes, and their removal. The tree was
- * made by the guest, so it may be deep, wide, frozen and full: the walk holds few descriptors, and
- * a removal has one deadline for everything. Must never touch a cgroup above the given path, and
+ * Signals all processes of a machine's cgroups, and removes the cgroups. The guest made the tree,
+ * so it may be deep, wide, frozen and full: the walk holds few descriptors, and a removal has one
+ * deadline for everything. Must never touch a cgroup above the given path, and
  * never signal a pid that it did not just read from a cgroup of the machine. Host side of clone().
  */
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "lib/tree_walk.h"
 #include "machine/cgroups.h"
 
-/* Descriptors of processes held at once: half of what a process may usually have open. */
+/* Pidfds held at once: half of the usual limit of open files. */
 #define SIGNAL_BATCH 512
 #define RETRY_MS 2
 
@@ -32,8 +32,8 @@ static int compare_pids(const void *a, const void *b)
 }
 
 /*
- * Opens as many as there are descriptors for; the others' turn comes with the next batch. Returns
- * how many of the pids are dealt with: none is an error.
+ * Opens pidfds until descriptors run out; the next batch takes the rest. Returns the number of pids
+ * handled, or -errno when that would be none.
  */
 static int open_batch(const pid_t *pids, size_t count, int *pidfds)
 {
@@ -47,7 +47,7 @@ static int open_batch(const pid_t *pids, size_t count, int *pidfds)
 	return n;
 }
 
-/* Whoever is gone needs no signal. The first other failure is returned, and stops nobody. */
+/* An ended process is no failure. The first other failure is returned, after all were tried. */
 static int signal_batch(const pid_t *pids, const int *pidfds, size_t count, const pid_t *again,
 			size_t count_again, int signal)
 {
@@ -64,11 +64,11 @@ static int signal_batch(const pid_t *pids, const int *pidfds, size_t count, cons
 	return result;
 }
 
-/* Listed, opened, and still in the cgroup: else the pid may be another process by now (X08). */
+/* Signals pids that are listed again after they were opened: others may be reused (X08). */
 static int signal_some(int cgroup_fd, const pid_t *pids, size_t count, int signal, size_t *ret_done)
 {
 	autofree pid_t *again = NULL;
-	/* First: the processes may take all other descriptors. */
+	/* Opened first: the pidfds may use up all other descriptors. */
 	autoclose int procs = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	int pidfds[SIGNAL_BATCH];
 	size_t count_again;
@@ -113,7 +113,7 @@ static int pass_over_file(void *userdata, int dir_fd, const char *name)
 	return 0;
 }
 
-/* One that is gone by now holds nobody. */
+/* A directory that is gone by now is skipped. */
 static int enter_child_dir(int dir_fd, const char *name, int *ret_fd)
 {
 	*ret_fd = open_child(dir_fd, name);
@@ -173,7 +173,7 @@ static int open_above(int root_fd, const char *path, char **ret_name)
 
 int cgroups_signal(int cgroup_fd, int signal)
 {
-	/* At once, for whoever is forked meanwhile and whoever is frozen too. From Linux 5.14. */
+	/* Reaches frozen processes, and those forked meanwhile. From Linux 5.14. */
 	if (signal == SIGKILL && io_write_file_at(cgroup_fd, "cgroup.kill", "1") >= 0)
 		return 0;
 	return signal_tree(cgroup_fd, ".", signal);
@@ -187,12 +187,12 @@ struct removal {
 	bool is_busy;
 };
 
-/* cgroup.kill reaches the whole tree, and who is frozen; in a v1 hierarchy each is asked to end. */
+/* cgroup.kill reaches the tree and frozen processes; a v1 hierarchy needs signals. */
 static void kill_listed(const struct removal *removal, int fd)
 {
 	if (removal->unified && io_write_file_at(fd, "cgroup.kill", "1") >= 0)
 		return;
-	/* Of a v1 freezer, which holds back even SIGKILL. */
+	/* A v1 freezer holds back even SIGKILL. */
 	if (!removal->unified)
 		(void)io_write_file_at(fd, "freezer.state", "THAWED");
 	(void)cgroups_signal_listed(fd, SIGKILL);
@@ -213,7 +213,7 @@ static int remove_entered(void *userdata, int dir_fd, const char *name, int *ret
 	return r;
 }
 
-/* One whose processes are still ending is for the next sweep: the others needn't wait for it. */
+/* A cgroup whose processes are still ending is left to the next sweep. */
 static int remove_left(void *userdata, int dir_fd, const char *name)
 {
 	struct removal *removal = userdata;
@@ -232,7 +232,7 @@ static int sweep(int above, const char *name, struct removal *removal)
 	autoclose int top = open_child(above, name);
 
 	if (top < 0)
-		/* A file of that name is the kernel's own. */
+		/* A file of that name belongs to the kernel. */
 		return top == -ENOENT || top == -ENOTDIR ? 0 : top;
 	kill_listed(removal, top);
 	removal->is_busy = false;
@@ -277,7 +277,7 @@ int cgroups_remove(const char *path, uint64_t timeout_us)
 	autoclose int root = cgroups_open_unified();
 	int r;
 
-	/* The unified tree first: its cgroup.kill ends also what the others list. */
+	/* The unified tree first: its cgroup.kill also ends the processes of the others. */
 	if (root >= 0) {
 		r = remove_below(root, &removal);
 		if (r < 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * After a supervisor that died: what outlived it is ended; its cgroups, published name, files and
- * directory are removed. A name stays claimable all the time: everything happens under the
- * machine's own lock. Must never touch what belongs to a live machine. Host side of clone().
+ * Cleans up after a supervisor that died: ends the processes that outlived it, and removes its
+ * cgroups, published name, files and directory. Works under the machine's own lock, so that a start
+ * can claim the name at any time. Must never touch a live machine. Host side of clone().
  */
 #include "machine/clean.h"
 
@@ -30,7 +30,7 @@
 #include "net/names.h"
 
 #define REMOVE_TRIES 10
-/* Directories on their way in or out. No machine can have such a name. */
+/* Directories that are being made or removed. No machine can have such a name. */
 #define HIDDEN_PREFIX ".#"
 
 static const char *const left_behind[] = {"control", "state", "root"};
@@ -47,8 +47,8 @@ static bool is_machine_cgroup(const char *path, const char *name)
 }
 
 /*
- * A PID 1 may ask not to be killed with its parent. It can neither leave its cgroup, but where
- * there is none, nor end without all that is in its pid namespace. 0, or -EBUSY: it doesn't end.
+ * A PID 1 may have cleared its parent death signal, and on a host without cgroups nothing else ends
+ * it. All processes of its pid namespace end with it. 0, or -EBUSY: it doesn't end.
  */
 static int end_leader(const struct machine_state *state, uint64_t timeout_us)
 {
@@ -104,9 +104,7 @@ char *machine_hidden_name(const char *name)
 	return str_printf(HIDDEN_PREFIX "%s.%d.%u", name, getpid(), counter++);
 }
 
-/* What most machines have: by name that takes a third of the calls. 0, or -ENOTEMPTY: there is
- * more.
- */
+/* Removes the usual files by name, with a third of the calls. 0, or -ENOTEMPTY: there are more. */
 static int remove_usual(int registry_fd, const char *directory)
 {
 	static const char *const files[] = {"state", "control", "lock"};
@@ -132,8 +130,8 @@ int machine_remove_locked(int registry_fd, const char *name)
 		return -errno;
 	r = remove_usual(registry_fd, hidden);
 	/*
-	 * The name is free now. A claim that had opened the directory before may still put a lock
-	 * there, once, and another cleaner may take away what we are removing.
+	 * The name is free now. A claim that opened the directory before may still create a lock
+	 * there, once, and another cleaner may be removing the same files.
 	 */
 	for (int i = 0; i < REMOVE_TRIES && (r == -ENOTEMPTY || r == -ESTALE); i++)
 		r = fs_remove_tree_at(registry_fd, hidden);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Writing the console log. Must never block on the guest, grow without bound, or fail a machine
- * because the disk is full: what can't be written is lost, the machine goes on. Supervisor.
+ * Writes the console log. Must never block on the guest, grow without bound, or fail a machine
+ * because the disk is full: records that can't be written are dropped. Supervisor's side.
  */
 #include "machine/consolelog.h"
 
@@ -24,7 +24,7 @@ struct consolelog {
 	int dir_fd;
 	int fd; /* -1 until the first record */
 	uint64_t size;
-	bool continued; /* the line's beginning has been written */
+	bool continued; /* the beginning of the line has been written */
 	char *file, *older;
 	size_t used;
 	char line[CONSOLELOG_LINE_MAX];
@@ -119,7 +119,7 @@ static void add_line(struct consolelog *log, struct buf *b, bool finished)
 static void add_byte(struct consolelog *log, struct buf *b, char c)
 {
 	if (c == '\n') {
-		/* An unfinished line that was flushed and then ended needs no empty rest. */
+		/* A flushed line that ends now needs no empty record. */
 		if (log->used > 0 || !log->continued)
 			add_line(log, b, true);
 		log->continued = false;
@@ -137,7 +137,7 @@ void consolelog_write(struct consolelog *log, const void *data, size_t size)
 	const char *p = data;
 	autobuf struct buf b = {};
 
-	/* Short pieces, so that a flood neither grows the buffer nor oversteps the limit. */
+	/* In pieces, so that a flood neither grows the buffer nor exceeds the file's limit. */
 	for (size_t i = 0; i < size; i++) {
 		add_byte(log, &b, p[i]);
 		if (b.size >= CONSOLELOG_MAX_BYTES / 4) {

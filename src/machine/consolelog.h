@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The console log: /var/log/redd/NAME.log, and NAME.log.1 for what came before it. Bounded: at
+ * The console log: /var/log/redd/NAME.log, and NAME.log.1 for older records. Bounded: at
  * CONSOLELOG_MAX_BYTES the file becomes .1 and a new one begins. One record per line:
  *
  *   2026-11-23T14:31:46.123456Z text       a line of the console
@@ -20,10 +20,10 @@
 
 struct consolelog;
 
-/* Opens for appending; made (0600) when the first record comes. Quiet. 0 or -errno. */
+/* Opens for appending; the first record creates the file (0600). Quiet. 0 or -errno. */
 int consolelog_open(const char *name, struct consolelog **ret);
 void consolelog_close(struct consolelog *log); /* flushes; NULL is fine */
-/* Console bytes as they come; whole lines are written, the rest is kept. */
+/* Takes bytes of the console; complete lines are written, the rest is kept. */
 void consolelog_write(struct consolelog *log, const void *data, size_t size);
 /* Writes the unfinished line, if there is one (called when the console falls silent). */
 void consolelog_flush(struct consolelog *log);

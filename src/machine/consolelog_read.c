@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Reading the console log. Must never hand out a guest's bytes unescaped to what prints lines.
+ * Reads the console log. Must never return a guest's bytes unescaped to callers that print lines.
  * Host side of clone().
  */
 #include "machine/consolelog.h"
@@ -18,7 +18,7 @@
 #include "lib/time.h"
 #include "machine/registry.h"
 
-/* "2026-11-23T14:31:46.123456Z" and the kind behind it. */
+/* "2026-11-23T14:31:46.123456Z"; the kind follows. */
 #define STAMP_LENGTH 27
 #define FILE_MAX_BYTES (2 * CONSOLELOG_MAX_BYTES)
 #define STARTED "=started"
@@ -114,7 +114,7 @@ char *consolelog_last_boot(char *text)
 	return begin;
 }
 
-/* Where the last `lines` lines begin. 0: all. */
+/* The beginning of the last `lines` lines. 0: all. */
 static char *last_lines(char *text, unsigned lines)
 {
 	char *p = text + strlen(text);
@@ -130,7 +130,7 @@ static char *last_lines(char *text, unsigned lines)
 	return text;
 }
 
-/* The console's lines without times; what was flushed in pieces is one line again. */
+/* The console's lines without times; pieces of a line are joined again. */
 static int join_text(char *records, char **ret)
 {
 	autobuf struct buf b = {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Varlink messages, and the client's side of the socket. Must never take a byte after a reply's
- * NUL: behind an upgraded call the console's stream begins. Host side of clone().
+ * Varlink messages, and the client's end of the socket. Must never read past a reply's NUL: after
+ * an upgraded call the console's stream follows. Host side of clone().
  */
 #include "machine/control.h"
 
@@ -48,7 +48,7 @@ static void json_put(struct json_object **object)
 	json_object_put(*object);
 }
 
-/* One JSON object, the whole of `data`. -EBADMSG for anything else. */
+/* Parses `data` as exactly one JSON object. -EBADMSG for anything else. */
 static int parse_object(const char *data, size_t size, struct json_object **ret)
 {
 	struct json_tokener *tokener;
@@ -181,7 +181,7 @@ static int format_call(const char *method, struct json_object *parameters, char 
 	return format(message, ret, ret_size);
 }
 
-/* Looks first, then takes: what follows the NUL stays in the socket. */
+/* Peeks first, so that bytes after the NUL stay in the socket. */
 static int receive_message(int socket, struct buf *b)
 {
 	for (;;) {

@@ -33,11 +33,11 @@ struct json_object;
 #define CONTROL_INTERFACE "io.redd.Machine"
 
 /*
- * Client side. A socket that is connected to the supervisor of this directory (machine_open()), and
- * to no other. -ESRCH when it does not listen: not yet, or not any more. Or -errno. Quiet.
+ * For clients: connects to the supervisor of this directory (machine_open()), and to no other.
+ * -ESRCH when it does not listen, not yet or no longer; or -errno. Quiet.
  */
 int control_connect(int machine_dir);
-/* A pidfd of who listens at the other end, or -errno; its lock must be looked at afterwards. */
+/* A pidfd of the listening process, or -errno; check the machine's lock afterwards. */
 int control_open_server(int socket);
 /* One call, one reply. `method` is "PowerOff" or a full name ("org.varlink.service.GetInfo");
  * AttachConsole gets its "upgrade". The call blocks until the reply. `parameters` may be NULL

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Reading of a machine's PID 1 through /proc. Must never use a bare pid (X08). Host side. */
+/* Reads a machine's PID 1 through /proc. Must never use a bare pid (X08). Host side of clone(). */
 #include "machine/leader.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ int leader_open(const struct machine_state *state, struct leader *ret)
 	proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	/* Still there after the directory was opened: so the directory is of that process. */
+	/* Alive after the directory was opened: the directory belongs to that process. */
 	r = sys_pidfd_send_signal(pidfd, 0);
 	if (r < 0)
 		return r;
@@ -104,7 +104,7 @@ static bool hears_signal(const struct leader *leader, int signal)
 
 	if (signal == SIGKILL || signal == SIGSTOP)
 		return true;
-	/* Unknown: a signal that comes twice does less harm than one that was lost. */
+	/* Unknown: a signal sent twice does less harm than one that was lost. */
 	if (io_read_file_at(leader->proc_fd, "status", PROC_MAX_BYTES, &status, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -133,7 +133,7 @@ int leader_read_confinement(const struct leader *leader, struct leader_confineme
 	r = io_read_file_at(leader->proc_fd, "status", PROC_MAX_BYTES, &status, NULL);
 	if (r < 0)
 		return r;
-	/* The name, on the first line, is escaped by the kernel: it can't begin a line. */
+	/* The kernel escapes newlines in the name on the first line: no field can be faked. */
 	bounding = status_field(status, "\nCapBnd:\t");
 	no_new = status_field(status, "\nNoNewPrivs:\t");
 	if (!bounding)
@@ -147,7 +147,7 @@ int leader_read_confinement(const struct leader *leader, struct leader_confineme
 	return 0;
 }
 
-/* A number or "unlimited"; where it ends, or NULL. */
+/* Parses a number or "unlimited"; returns its end, or NULL. */
 static const char *parse_limit(const char *text, rlim_t *ret)
 {
 	const char *after = str_after_prefix(text, "unlimited");
@@ -159,7 +159,7 @@ static const char *parse_limit(const char *text, rlim_t *ret)
 
 int leader_read_limits(const struct leader *leader, struct rlimit ret[RLIM_NLIMITS])
 {
-	/* Of the name in front of the two: source fs/proc/base.c, proc_pid_limits(). */
+	/* Width of the column before the limits. Source: fs/proc/base.c, proc_pid_limits(). */
 	static const size_t name_width = 26;
 	struct rlimit limits[RLIM_NLIMITS];
 	autofree char *text = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the host reads of a machine's PID 1. The directory /proc/PID is opened once and verified:
- * all that is read through it is of that very process, or an error. Quiet.
+ * A machine's PID 1, as the host sees it. The directory /proc/PID is opened once and verified: all
+ * reads through it concern that very process, or fail. Quiet.
  */
 #pragma once
 
@@ -36,7 +36,7 @@ struct leader_confinement {
 };
 
 int leader_read_confinement(const struct leader *leader, struct leader_confinement *ret);
-/* Its limits of resources, by number: without CAP_SYS_RESOURCE, which prlimit(2) would need. */
+/* Its resource limits, by number. Needs no CAP_SYS_RESOURCE, unlike prlimit(2). */
 int leader_read_limits(const struct leader *leader, struct rlimit ret[RLIM_NLIMITS]);
 /*
  * 0: sent. 1: sent, but maybe dropped by the kernel, as for the init of a pid namespace that has
@@ -44,5 +44,5 @@ int leader_read_limits(const struct leader *leader, struct rlimit ret[RLIM_NLIMI
  * Source: pid_namespaces(7), "The namespace init process".
  */
 int leader_send_signal(const struct leader *leader, int signal);
-/* A variable of its first environment; a new string or NULL. */
+/* A variable of its initial environment; a new string or NULL. */
 char *leader_getenv(const struct leader *leader, const char *name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Scores for the kernel's choice when memory runs out. Host side. */
+/* Reads and lowers OOM scores. Host side of clone(). */
 #include "machine/oom.h"
 
 #include <fcntl.h>
@@ -37,7 +37,7 @@ void oom_score_format(int score, char ret[OOM_SCORE_TEXT])
 	(void)snprintf(ret, OOM_SCORE_TEXT, "%d", score);
 }
 
-/* Without the capability the kernel keeps a floor, which can't be read: 0 is the usual one. */
+/* Without the capability the kernel enforces a minimum, which can't be read; usually it is 0. */
 int oom_score_lower_own(void)
 {
 	int now = read_score(SELF);

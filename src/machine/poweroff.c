@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * How to stop which init. Must never run a program of the machine, follow a path of its out of its
- * root, or block on what it made. Host side of clone().
+ * Detects a machine's init and asks it to stop. Must never run a program of the machine, follow a
+ * path out of its root, or block on a file that it made. Host side of clone().
  */
 #include "machine/poweroff.h"
 
@@ -27,7 +27,7 @@
 
 #define FIFO_TRIES 10
 #define FIFO_PAUSE_US 5000
-/* What overrides permissions and owners of files, see capabilities(7). */
+/* Capabilities that override permissions and owners of files, see capabilities(7). */
 #define RIGHTS_ON_FILES                                                                            \
 	(1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_FOWNER | \
 	 1U << CAP_FSETID | 1U << CAP_LINUX_IMMUTABLE | 1U << CAP_MKNOD)
@@ -45,10 +45,10 @@ static uint32_t root_of(const struct machine_state *machine)
 }
 
 /*
- * What is asked by way of a file is asked with the rights on files of the machine's own root: on
- * the way there the machine may have put anything of the host's that it sees, a fifo too. For good,
- * in a process that only asks. Without a user namespace that root is the host's; what goes then is
- * the power over files that aren't root's.
+ * Takes the file permissions of the machine's root before a file of the machine is written: the
+ * machine may have put a file of the host's, or a fifo, at that path. Can't be undone; the process
+ * does nothing else. Without a user namespace the machine's root is the host's, and only the
+ * capabilities over files of others go.
  */
 static int take_rights_of_root(const struct machine_state *machine)
 {
@@ -62,14 +62,13 @@ static int take_rights_of_root(const struct machine_state *machine)
 	data[0].effective &= ~RIGHTS_ON_FILES;
 	if (syscall(SYS_capset, &header, data) < 0)
 		return -errno;
-	/* A change of ids may let others look into the process, by sysctl fs.suid_dumpable (X03).
-	 */
+	/* With sysctl fs.suid_dumpable, a change of ids makes the process traceable (X03). */
 	return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }
 
 /*
- * A path of the machine's, looked at before it is opened: to open a device could do harm already.
- * The descriptor or -errno, -ENXIO when it is of another type.
+ * Opens a path of the machine after a check of its type: opening a device may have side effects.
+ * The descriptor or -errno, -ENXIO for another type.
  */
 static int open_checked(int root_fd, const char *path, mode_t type, struct stat *ret)
 {
@@ -83,11 +82,11 @@ static int open_checked(int root_fd, const char *path, mode_t type, struct stat 
 		return -ENXIO;
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", found);
 	fd = open(self, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	/* ENXIO is also what a fifo without a reader gives. */
+	/* A fifo without a reader gives ENXIO. */
 	return fd >= 0 ? fd : errno == ENXIO ? -EAGAIN : -errno;
 }
 
-/* One open that may find no reader for an instant: OpenRC opens its fifo anew for each command. */
+/* Tries several times: OpenRC reopens its fifo for each command, with no reader in between. */
 static int write_fifo(const struct asking *a, const char *path, const void *data, size_t size)
 {
 	for (int i = 0; i < FIFO_TRIES; i++) {
@@ -159,15 +158,14 @@ static int set_flag(const struct asking *a, const char *path, bool on)
 	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	/* A link, or another mount on top, can make it any file of the host's that is bound inside.
-	 */
+	/* By a hard link or a mount it may be a file of the host's that is bound inside. */
 	if (!S_ISREG(st.st_mode) || st.st_uid != owner || st.st_nlink != 1)
 		return -EPERM;
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	return chmod(self, on ? 0100 : 0) < 0 ? -errno : 0;
 }
 
-/* A flag of runit's is the executable bit of a file. */
+/* runit's flags are executable bits of files. */
 static int ask_runit(const struct asking *a)
 {
 	/* runit-init(8); Debian has moved the two files to /run. */
@@ -183,8 +181,8 @@ static int ask_runit(const struct asking *a)
 }
 
 static const struct init_kind {
-	const char *program; /* of /proc/PID/exe, its last component */
-	const char *fifo;    /* and this exists, or NULL */
+	const char *program; /* last component of /proc/PID/exe */
+	const char *fifo;    /* must exist too, or NULL */
 	int (*ask)(const struct asking *a);
 } kinds[MACHINE_INIT_COUNT] = {
 	[MACHINE_INIT_UNKNOWN] = {NULL, NULL, NULL},
@@ -212,7 +210,7 @@ static int detect(const struct leader *leader, int root_fd, enum machine_init *r
 	if (n < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
 	exe[n] = '\0';
-	/* Replaced by an upgrade while it runs. */
+	/* An upgrade has replaced the file. */
 	deleted = str_has_suffix(exe, " (deleted)") ? exe + n - strlen(" (deleted)") : NULL;
 	if (deleted)
 		*deleted = '\0';

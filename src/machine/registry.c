@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Who lives: directories with a lock. Must never trust a pid without its start time and boot id,
- * and never remove a directory whose lock it does not hold. Host side of clone().
+ * The directories of live machines, and their locks. Must never trust a pid without its start time
+ * and boot id, nor remove a directory whose lock it does not hold. Host side of clone().
  */
 #include "machine/registry.h"
 
@@ -25,7 +25,7 @@
 #include "machine/process.h"
 
 #define CLAIM_TRIES 100
-/* How long a start waits for what is left of an earlier machine of its name. */
+/* How long a start waits for the remains of an earlier machine of its name. */
 #define CLAIM_TIMEOUT_US (10 * USEC_PER_SEC)
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
@@ -57,8 +57,8 @@ static bool is_current(int registry_fd, const char *name, int dir_fd)
 }
 
 /*
- * A directory comes to its name with its lock held, so that nobody can take it for what a crash
- * left. 0, -EEXIST: the name is taken, -EAGAIN: somebody cleaned ours away.
+ * The directory gets its name with its lock held, so that no cleaner takes it for that of a crashed
+ * supervisor. 0, -EEXIST: the name is taken, -EAGAIN: a cleaner has removed the directory.
  */
 static int claim_new(int registry_fd, const char *name, int *ret_dir_fd, int *ret_lock_fd)
 {
@@ -95,7 +95,7 @@ static int claim_old(int registry_fd, const char *name, int *ret_dir_fd, int *re
 	if (dir < 0)
 		return dir == -ENOENT ? -EAGAIN : dir;
 	lock = lock_take_at(dir, "lock", false);
-	/* Only the verdict about the directory that has the name now counts. */
+	/* The directory may have been replaced: then the lock says nothing. */
 	if (!is_current(registry_fd, name, dir)) {
 		if (lock >= 0)
 			(void)unlinkat(dir, "lock", 0);
@@ -109,8 +109,8 @@ static int claim_old(int registry_fd, const char *name, int *ret_dir_fd, int *re
 }
 
 /*
- * What a crash left under the name, and elsewhere, is removed: who still has its directory open
- * means the machine that is dead. -EAGAIN: the name is free.
+ * Removes what a crashed supervisor left under the name, and elsewhere. Never reuses the directory:
+ * a process that has it open means the dead machine. -EAGAIN: the name is free.
  */
 static int remove_old(int registry_fd, const char *name)
 {
@@ -205,7 +205,7 @@ int machine_open(const char *name, struct machine_state *ret)
 	if (r <= 0)
 		return r == 0 || r == -ENOENT ? -ESRCH : r;
 	r = machine_state_read(dir, &state);
-	/* Not written yet, or spoilt: it lives all the same, and its supervisor can be asked. */
+	/* The state is not written yet, or damaged: the machine lives, and can be asked. */
 	if (r < 0 && r != -ENOMEM)
 		r = str_replace(&state.name, name);
 	if (r < 0)
@@ -257,7 +257,7 @@ int machine_list(struct machine_state **ret, size_t *ret_count)
 
 		if (entry->d_name[0] == '.')
 			continue;
-		/* What comes or goes meanwhile, or can't be read, is no reason to show nothing. */
+		/* Skip machines that start or end meanwhile, or can't be read. */
 		r = machine_find(entry->d_name, &state);
 		if (r >= 0)
 			r = append(&list, &count, &state);
@@ -322,7 +322,7 @@ int machine_open_leader(const struct machine_state *state)
 	pidfd = sys_pidfd_open(state->leader, 0);
 	if (pidfd < 0)
 		return pidfd == -EINVAL ? -ESRCH : pidfd;
-	/* Opened first: if the start time is right now, the descriptor is of that process. */
+	/* Compared after the open: an equal start time proves that the pidfd is of that process. */
 	if (machine_read_starttime(state->leader, &starttime) < 0 ||
 	    starttime != state->leader_starttime)
 		return -ESRCH;

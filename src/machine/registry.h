@@ -7,9 +7,9 @@
  *   control  Varlink socket, see machine/control.h
  *   root     mount point, used in the supervisor's own mount namespace only
  *
- * A directory whose lock is free is what a crash left behind: machine_clean_dead() removes it. No
- * machine ever takes over the directory of another, so an open one stands for one machine, from its
- * start to its end, whoever has the name later.
+ * A directory whose lock is free was left by a crash: machine_clean_dead() removes it. No machine
+ * takes over the directory of another, so an open directory means one machine, whatever machine has
+ * the name later.
  * Liveness of the leader is (pid, start time, boot id), never a bare pid (X08).
  */
 #pragma once
@@ -48,8 +48,8 @@ struct machine_state {
 	char **ports;		   /* as net_port_format() writes them */
 	char *zone;		   /* or NULL */
 	char *bridge;		   /* or NULL */
-	char **network_rules;	   /* of the packet filter, a few words each: "masquerade" */
-	char **network_notes;	   /* sentences for people: what is in the way, who else serves */
+	char **network_rules;	   /* of the packet filter, in a few words: "masquerade" */
+	char **network_notes;	   /* sentences for users: conflicts with other services */
 	uint32_t uid_shift;
 	uint32_t uid_range; /* 0: the host's user namespace */
 	bool managed;	    /* by `start`; else `run` */
@@ -57,9 +57,8 @@ struct machine_state {
 	bool booted; /* an init runs inside: `login`, `stop` make sense */
 	bool private_network;
 	bool vsock;  /* its filter lets AF_VSOCK through */
-	bool scoped; /* kept from the abstract sockets of the network that it shares */
-	/* The bounding set that PID 1 was given, in hexadecimal. NULL: by a redd that didn't say.
-	 */
+	bool scoped; /* can't reach abstract sockets of the network namespace that it shares */
+	/* Bounding set of PID 1, in hexadecimal. NULL: a redd that did not record it yet. */
 	char *capabilities;
 	uint64_t stop_timeout_us;
 	unsigned boots; /* 1, and one more for each reboot */
@@ -84,8 +83,8 @@ int machine_state_write(int dir_fd, const struct machine_state *state);
 int machine_state_read(int dir_fd, struct machine_state *ret);
 
 /*
- * Makes /run/redd/machines/NAME (0700) and takes its lock. Removes what a dead supervisor left
- * there first. Quiet. *ret_lock_fd must stay open for the machine's life. Returns the directory's
+ * Makes /run/redd/machines/NAME (0700) and takes its lock. First removes what a dead supervisor
+ * left there. Quiet. *ret_lock_fd must stay open for the machine's life. Returns the directory's
  * descriptor, -EEXIST when a supervisor of that name lives, or -errno.
  */
 int machine_claim(const char *name, int *ret_lock_fd);
@@ -93,41 +92,40 @@ int machine_claim(const char *name, int *ret_lock_fd);
 int machine_release(const char *name, int dir_fd);
 
 /*
- * Reads a live machine, and returns its directory, by which it can be named from now on. Otherwise
- * as machine_find().
+ * As machine_find(), but returns the machine's directory, which identifies it from now on.
  */
 int machine_open(const char *name, struct machine_state *ret);
-/* Does the machine of this directory still live? Its supervisor holds the lock until the last. */
+/* Whether the machine of this directory lives: its supervisor holds the lock until it ends. */
 bool machine_is_alive(int dir_fd);
 
 /*
- * Reads a live machine. -ESRCH when there is none of that name (dead leftovers are none). Quiet.
- * Between the claim and the first machine_state_write() only name and phase are known.
+ * Reads a live machine. -ESRCH when none has that name (leftovers of a dead one don't count).
+ * Quiet. Between the claim and the first machine_state_write() only name and phase are known.
  */
 int machine_find(const char *name, struct machine_state *ret);
 /* All live machines, sorted by name; the caller frees with machine_list_free(). */
 int machine_list(struct machine_state **ret, size_t *ret_count);
 void machine_list_free(struct machine_state *list, size_t count);
 
-/* Waits until the supervisor of this directory has let go of its lock: never for a later machine
- * of the same name. 0, or -errno. */
+/* Waits until the supervisor of this directory releases its lock, never for a later machine of the
+ * same name. 0, or -errno. */
 int machine_wait_end(int dir_fd);
 
-/* Fills supervisor's view of a leader: start time of a process (field 22), and this boot's id. */
+/* The start time of a process (field 22 of its stat), and the id of this boot. */
 int machine_read_starttime(pid_t pid, uint64_t *ret);
 int machine_read_boot_id(char **ret);
 
 /* A pidfd of the leader, verified by start time and boot id; -ESRCH when it is gone. */
 int machine_open_leader(const struct machine_state *state);
 
-/* For machine_clean_dead(): of a command that is about something else, and of `redd clean`. */
+/* Timeouts for machine_clean_dead(): in commands with another purpose, and in `redd clean`. */
 #define MACHINE_CLEAN_BRIEFLY_US (250 * USEC_PER_MSEC)
 #define MACHINE_CLEAN_PATIENTLY_US (10 * USEC_PER_SEC)
 /*
- * Ends what still runs of machines whose supervisors are dead, and removes their directories,
- * cgroups and names, within so much time for all of them together. Returns how many, or -errno. One
- * that is not gone by then, or can't be removed, is for the next call, and is told in *ret_left
- * (may be NULL), which machine_leftovers_done() frees.
+ * Ends the processes of machines whose supervisors are dead, and removes their directories, cgroups
+ * and names. The timeout is for all of them together. Returns how many were removed, or -errno.
+ * Machines that could not be removed in time are listed in *ret_left (may be NULL), which
+ * machine_leftovers_done() frees; the next call tries again.
  */
 struct machine_leftovers {
 	char **names;

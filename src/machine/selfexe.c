@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The read-only second life. Must never loop: what runs from a read-only mount stays. Host side. */
+/*
+ * Executes this program again from a read-only mount. Must never loop: a program that runs from one
+ * stays. Host side of clone().
+ */
 #include "machine/selfexe.h"
 
 #include <errno.h>
@@ -15,7 +18,7 @@
 
 #define ARGUMENTS_MAX_BYTES (4 * 1024 * 1024)
 
-/* This process's own, from the kernel: verbs know only their part of it. */
+/* Read from the kernel: verbs know only a part of the command line. */
 static int read_arguments(char ***ret)
 {
 	autofree char *text = NULL;
@@ -42,7 +45,7 @@ int selfexe_protect(void)
 	if (exe < 0 || fstatvfs(exe, &fs) < 0)
 		return -errno;
 	if (fs.f_flag & ST_RDONLY) {
-		/* Executed by descriptor: its number would be the name in ps(1). */
+		/* execveat() has made the descriptor's number the name in ps(1). */
 		(void)prctl(PR_SET_NAME, "redd");
 		return 0;
 	}

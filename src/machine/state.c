@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The state file of a machine: one table of fields, written as KEY=VALUE lines, read back, and
- * shown as JSON. Values are percent-encoded where a byte would break the line. Must never follow
- * what a value says: it is data of a guest's (the name of its OS). Host side of clone().
+ * shown as JSON. Bytes that would break a line are percent-encoded. Must never trust a value: some
+ * come from the guest (the name of its OS). Host side of clone().
  */
 #include "machine/registry.h"
 
@@ -20,7 +20,7 @@
 
 enum field_kind {
 	FIELD_STRING,
-	FIELD_STRV, /* words with a blank between them; a blank of theirs is encoded */
+	FIELD_STRV, /* words, separated by blanks; blanks in them are encoded */
 	FIELD_PID,
 	FIELD_U32,
 	FIELD_U64,
@@ -269,7 +269,7 @@ static int parse_value(struct machine_state *state, const struct field *f, char 
 	return -EINVAL;
 }
 
-/* A key of a later version is skipped: the state outlives an upgrade of the program. */
+/* Skips unknown keys: a later version of the program may have written them. */
 static int parse_line(struct machine_state *state, char *line)
 {
 	char *value = strchr(line, '=');

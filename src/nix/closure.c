@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Closures: from the database, or from nix-store where it can't be read, and whether all of it is
- * there. In the caller's process.
+ * Reads closures from the database, or from nix-store where the database can't be read, and checks
+ * that all their paths exist. Must never write to the store. Caller's side of clone().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "nix/run.h"
 
 #define DB_DIR NIX_STATE_DIR "/db"
-/* Of what nix-store prints: a closure of a hundred thousand paths has less. */
+/* Limits the output of nix-store: a closure of a hundred thousand paths has less. */
 #define OUTPUT_MAX (64 * 1024 * 1024)
 #define MISSING_SHOWN 5
 
@@ -63,7 +63,7 @@ static int not_valid(const char *store_path)
 	return -ENOENT;
 }
 
-/* Every line a store path. */
+/* Each line is a store path. */
 static int infos_from_lines(const char *text, struct nix_infos *ret)
 {
 	autostrv char **lines = NULL;
@@ -184,7 +184,7 @@ static int read_by_database(const char *name, enum nix_detail detail, struct nix
 	return 1;
 }
 
-/* The database may name what somebody removed by hand. */
+/* The database may still list paths that somebody has removed by hand. */
 static int check_all_there(const struct nix_infos *infos, const char *store_path)
 {
 	autoclose int fd = open(NIX_STORE_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * ssh and nix-store side by side. Must never give a shell on the other side a word that it could
- * take for more than a word. In the caller's process.
+ * Copies a closure by ssh and nix-store. Must never pass unquoted text to the shell of the remote
+ * host. Caller's side of clone().
  */
 #include "nix/copy.h"
 
@@ -23,7 +23,7 @@
 #include "nix/run.h"
 
 #define OUTPUT_MAX (64 * 1024 * 1024)
-/* ssh's own exit code when it didn't get as far as the command. */
+/* Exit code of ssh when it could not run the command. */
 #define SSH_FAILED 255
 #define COMMAND_NOT_FOUND 127
 
@@ -79,7 +79,7 @@ static int local_failed(const char *program, int error)
 	return log_errno(error, "run %s", program);
 }
 
-/* The names as lines in a file in memory, at its start. */
+/* A file in memory with a path on each line, positioned at its start. */
 static int closure_as_file(const struct copy *c, int *ret_fd)
 {
 	autoclose int fd = memfd_create("closure", MFD_CLOEXEC);
@@ -99,7 +99,7 @@ static int closure_as_file(const struct copy *c, int *ret_fd)
 	return 0;
 }
 
-/* Only what we asked for: the answer is another host's. */
+/* Don't trust the answer of the remote host: only take paths of the closure. */
 static int take_missing(struct copy *c, const char *answer)
 {
 	autostrv char **lines = NULL;
@@ -152,7 +152,7 @@ static int start_export(const struct copy *c, int out_fd, pid_t *ret)
 	return r < 0 ? local_failed("nix-store --export", r) : 0;
 }
 
-/* nix-store --import prints every path: to stderr would be noise, so it goes nowhere there. */
+/* nix-store --import prints every path: discard that on the remote host. */
 static int start_import(const struct copy *c, int in_fd, pid_t *ret)
 {
 	autostrv char **argv = NULL;
@@ -164,7 +164,7 @@ static int start_import(const struct copy *c, int in_fd, pid_t *ret)
 	return r < 0 ? local_failed("ssh", r) : 0;
 }
 
-/* The pipe's ends are closed here as soon as the programs have them: each sees the other's end. */
+/* Our ends of the pipe are closed at once, so that each program notices when the other ends. */
 static int run_pipe(const struct copy *c, int *ret_export, int *ret_import)
 {
 	autoclose int read_fd = -1, write_fd = -1;
@@ -195,7 +195,7 @@ static int send_missing(struct copy *c)
 	r = run_pipe(c, &exported, &imported);
 	if (r < 0)
 		return r;
-	/* The importer first: when it fails the other only hears of a closed pipe. */
+	/* Report the importer first: when it fails, the exporter fails too, of a closed pipe. */
 	if (imported != 0)
 		return imported < 0 ? local_failed("ssh", imported)
 				    : remote_failed(c, "nix-store --import", imported);
@@ -204,7 +204,7 @@ static int send_missing(struct copy *c)
 	return 0;
 }
 
-/* Whether the other side has generations of the machine: 1 or 0. */
+/* Whether the remote host has generations of the machine: 1 or 0. */
 static int ask_machine(const struct copy *c)
 {
 	autofree char *command =
@@ -223,7 +223,7 @@ static int ask_machine(const struct copy *c)
 	return r == 0;
 }
 
-/* Words of ours alone, quoted: a store path may have a "?", which a shell would match with. */
+/* Quoted: a store path may contain a "?", which is a pattern to a shell. */
 static int make_generation(const struct copy *c)
 {
 	autofree char *command = NULL;
@@ -238,7 +238,7 @@ static int make_generation(const struct copy *c)
 	r = command ? ssh_command(c, command, &argv) : log_oom();
 	if (r < 0)
 		return r;
-	/* What it prints is for the person: it goes where ours goes. */
+	/* Its output goes to the user. */
 	r = nix_run_start(argv, (struct nix_run_fds){.in = -1, .out = -1}, &pid);
 	r = r < 0 ? r : nix_run_wait(pid);
 	if (r < 0)

@@ -5,10 +5,9 @@
 #include <stdbool.h>
 
 /*
- * What the machine's profile leads to: sends the paths that HOST hasn't, and makes the machine
- * there
- * ("redd nix create"), or a new generation of it ("redd nix update"). HOST as ssh(1) takes it; what
- * NIX_SSHOPTS has is passed to it. HOST needs nix-store, xargs, redd and an account that may
- * import.
+ * Sends the paths of the machine's current system that HOST lacks, and makes the machine there
+ * ("redd nix create"), or a new generation of it ("redd nix update"). HOST is an argument of
+ * ssh(1), which also gets the options in NIX_SSHOPTS. HOST needs nix-store, xargs, redd and an
+ * account that may import.
  */
 int nix_copy_to(const char *host, const char *machine, bool quiet);

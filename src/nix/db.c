@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The store's database by SQLite. In the caller's process, never in a machine's. Must never open
- * it for writing, nor trust what its schema could run (views, triggers, functions).
+ * Reads the store's database with SQLite. Must never open it for writing, nor let its schema run
+ * anything (views, triggers, functions). Caller's side of clone(), never inside a machine.
  */
 #include "nix/db.h"
 
@@ -19,7 +19,7 @@
 #include "nix/names.h"
 #include "nix/nix.h"
 
-/* Nix holds its locks for milliseconds; a garbage collection deletes in one transaction each. */
+/* Nix holds its locks for milliseconds: a garbage collection deletes each path in a transaction. */
 #define BUSY_TIMEOUT_MS 5000
 #define HASH_PREFIX "sha256:"
 
@@ -68,8 +68,8 @@ static int check_schema(int dir_fd)
 }
 
 /*
- * Readers of a WAL make a -shm file beside it. Where they can't, the file may only be read as if
- * nobody ever wrote it; a log that isn't empty says that somebody does, or died doing it.
+ * In WAL mode readers create a -shm file. On a read-only file system they can't, and SQLite has to
+ * be told that the database never changes; a nonempty log shows a writer that is active or crashed.
  */
 static int check_immutable(int dir_fd, bool *ret)
 {
@@ -84,7 +84,7 @@ static int check_immutable(int dir_fd, bool *ret)
 	return 0;
 }
 
-/* The path may hold any byte: it becomes part of a URI. */
+/* The path becomes part of a URI: escape special characters. */
 static int make_uri(const char *dir, bool immutable, char **ret)
 {
 	autobuf struct buf uri = {};
@@ -180,7 +180,7 @@ static int take_name(sqlite3_stmt *statement, int column, char **ret)
 	const char *path = (const char *)sqlite3_column_text(statement, column);
 	const char *name = path ? nix_name_of_path(path) : NULL;
 
-	/* An embedded NUL would hide the rest. */
+	/* Refuse an embedded NUL, which would cut the name short. */
 	if (!name || strlen(path) != (size_t)sqlite3_column_bytes(statement, column))
 		return -EBADMSG;
 	*ret = strdup(name);
@@ -215,7 +215,7 @@ static int add_info(struct nix_infos *infos, sqlite3_stmt *statement)
 
 	if (infos->count >= NIX_DB_PATHS_MAX)
 		return -E2BIG;
-	/* Grown at each power of two. */
+	/* Double the capacity at each power of two. */
 	if ((infos->count & (infos->count - 1)) == 0) {
 		size_t capacity = infos->count ? 2 * infos->count : 1;
 		struct nix_info *grown =

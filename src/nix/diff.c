@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Comparing closures. Pure functions of data. */
+/* Compares closures. Pure functions of data. */
 #include "nix/diff.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "lib/str.h"
 #include "nix/names.h"
 
-/* A path of one side or of both, under its package's name. */
+/* A path of one closure, with the name of its package. */
 struct part {
 	const char *path_name;
 	const char *package; /* `length` bytes */
@@ -87,7 +87,7 @@ static bool same_lists(char *const *a, char *const *b)
 	return true;
 }
 
-/* All parts of one package: sorted, so that a path that both sides have stands twice in a row. */
+/* Compares one package. Parts are sorted: a path of both closures appears twice in a row. */
 static int compare_package(const struct part *parts, size_t count, struct nix_difference *ret,
 			   bool *ret_differs)
 {
@@ -116,7 +116,7 @@ static int compare_package(const struct part *parts, size_t count, struct nix_di
 	return ret->name ? 0 : -ENOMEM;
 }
 
-/* Counts its item always, so that a failure is cleaned up with the rest. */
+/* Counts the item at once, so that nix_differences_done() frees it after a failure. */
 static int add_package(struct nix_differences *d, const struct part *parts, size_t count)
 {
 	struct nix_difference *item = &d->items[d->count++];

@@ -20,11 +20,11 @@ struct nix_difference {
 	enum nix_change change;
 	char *name;
 	char **from, **to; /* versions, sorted, each once; "" for a path without one */
-	int64_t bytes;	   /* what it grew by; 0 also where no size is known */
+	int64_t bytes;	   /* growth; 0 also where no size is known */
 };
 
 struct nix_differences {
-	struct nix_difference *items; /* sorted by name; without what is the same */
+	struct nix_difference *items; /* sorted by name; equal packages are left out */
 	size_t count;
 };
 void nix_differences_done(struct nix_differences *d);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the store knows of a path and of all that it needs: from the database, else from nix-store.
- * Loud.
+ * Data of the store about a path and its closure: from the database, else from nix-store. Loud.
  */
 #pragma once
 
@@ -17,8 +16,7 @@ enum nix_detail {
 /* -ENOENT (said) for a path that isn't valid, or when a path of the closure is gone. */
 int nix_infos_read(const char *store_path, enum nix_detail detail, struct nix_infos *ret);
 
-/* Whether the store says that the path is there, and it is. 0, or -ENOENT or another after it said.
- */
+/* Checks that the path is in the database and on disk. 0, -ENOENT (said) or another -errno. */
 int nix_path_check(const char *store_path);
 
 /*
@@ -26,5 +24,5 @@ int nix_path_check(const char *store_path);
  * hash, size, an empty line, the number of references, the references.
  */
 int nix_registration_write(const struct nix_infos *infos, char **ret);
-/* The same text read; derivers are passed over. -EBADMSG for anything else. Quiet. */
+/* Parses that text, and ignores derivers. -EBADMSG for any other text. Quiet. */
 int nix_registration_parse(const char *text, struct nix_infos *ret);

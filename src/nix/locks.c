@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The locks of profiles and of the garbage collector. In the caller's process. */
+/* Locks of profiles and of the garbage collector. Caller's side of clone(). */
 #include "nix/locks.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #define GC_LOCK NIX_STATE_DIR "/gc.lock"
 #define STALE_RETRIES 1000
 
-/* Says `waiting` when it has to. */
+/* Logs `waiting` before it blocks. */
 static int take(int fd, int operation, const char *waiting)
 {
 	if (flock(fd, operation | LOCK_NB) == 0)
@@ -30,7 +30,7 @@ static int take(int fd, int operation, const char *waiting)
 	return 0;
 }
 
-/* 1: locked; 0: what was locked has been given up by its last holder. */
+/* 1: locked; 0: the last holder has removed the file that was locked, try again. */
 static int try_profile_lock(int dir_fd, const char *lock_name, int *ret_fd)
 {
 	autoclose int fd =

@@ -9,7 +9,7 @@
 #include "lib/str.h"
 #include "nix/nix.h"
 
-/* Nix's base 32 leaves e, o, t and u out. */
+/* Nix's base 32 omits e, o, t and u. */
 #define HASH_DIGITS "0123456789abcdfghijklmnpqrsvwxyz"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define NAME_BYTES LETTERS "0123456789+-._?="

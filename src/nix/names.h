@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Names in the store: "hash-name", 32 digits of Nix's base 32, a dash, and 1 to 211 letters, digits
- * and "+-._?=". What a database, a program or a person gives is checked by this before it becomes
- * part of a path. Quiet. Source: Nix manual, "Store path".
+ * and "+-._?=". Names from a database, a program or a user are checked before they become part of
+ * a path. Quiet. Source: Nix manual, "Store path".
  */
 #pragma once
 
@@ -21,11 +21,11 @@ char *nix_path_of_name(const char *name);
 
 /*
  * "hash-nginx-1.24.0" -> "nginx" (*ret_length bytes at the result) and "1.24.0" (*ret_version, ""
- * when there is none). The version begins behind the first dash that no letter follows, as
- * builtins.parseDrvName has it.
+ * when there is none). The version begins after the first dash that no letter follows, as in
+ * builtins.parseDrvName.
  */
 const char *nix_name_split(const char *name, size_t *ret_length, const char **ret_version);
-/* "nixos-system-host-23.11": what stands behind the hash. */
+/* "nixos-system-host-23.11": the part after the hash. */
 const char *nix_name_without_hash(const char *name);
 
 /* "system-12-link" -> 12; false for any other name, for 0 and for leading zeros. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What a system's tarball holds. Reads the store where it is. In the caller's process. */
+/*
+ * Lists the content of a system's tarball. Must never copy the store: it is packed in place.
+ * Caller's side of clone().
+ */
 #include "nix/pack.h"
 
 #include <errno.h>
@@ -40,8 +43,8 @@ static int add_registration(struct pack_tree *tree, const struct nix_infos *info
 }
 
 /*
- * A file, not a link into the store: who looks for a system's name before it has booted (nspawn,
- * redd list-images) must find it without following links to where the store isn't yet.
+ * A file, not a link into the store: programs that read an image's name before its first boot
+ * (nspawn, redd list-images) can't follow a link into its store from outside.
  */
 static int add_os_release(struct pack_tree *tree, const char *store_path)
 {
@@ -68,7 +71,7 @@ static int add_layout(struct pack_tree *tree, const char *store_path, const stru
 	return r;
 }
 
-/* "a:b" at its last colon: sources with a colon in their name are more likely than targets. */
+/* Splits "a:b" at the last colon: names of sources contain colons more often than targets. */
 static int split_pair(const char *pair, const char *what, char **ret_left, const char **ret_right)
 {
 	const char *colon = strrchr(pair, ':');
@@ -120,7 +123,7 @@ int nix_pack(const struct nix_pack_request *request)
 
 	if (!tree)
 		return log_oom();
-	/* Nothing may pin what is packed: a collection waits until it is. */
+	/* No root may exist for the packed paths: keep the collector waiting. */
 	r = nix_gc_hold(&gc_fd);
 	if (r == 0)
 		r = nix_infos_read(request->store_path, NIX_DETAIL_REFERENCES, &infos);

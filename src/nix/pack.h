@@ -10,7 +10,7 @@
 struct nix_pack_request {
 	const char *store_path;	  /* of nix_system_find() */
 	char *const *contents;	  /* "SOURCE:TARGET"; NULL: none */
-	char *const *links;	  /* "TARGET:LINK", a link named LINK that leads to TARGET */
+	char *const *links;	  /* "TARGET:LINK", a link named LINK to TARGET */
 	struct pack_request pack; /* its name and total are filled in */
 };
 

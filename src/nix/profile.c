@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A machine's profile, in Nix's own form: system -> system-N-link -> store. Each change is one
- * rename or one unlink, so that kill -9 finds the old or the new. In the caller's process.
+ * rename or one unlink, so that a kill at any time leaves the old or the new state. Must never
+ * touch the profile of a nixos-container. Caller's side of clone().
  */
 #include <dirent.h>
 #include <errno.h>
@@ -33,7 +34,7 @@ static void link_name(unsigned number, char name[LINK_NAME_SIZE])
 	(void)snprintf(name, LINK_NAME_SIZE, PROFILE "-%u-link", number);
 }
 
-/* Quiet: -ENOENT for a machine without a profile, -EINVAL for what is no machine's name. */
+/* Quiet. -ENOENT for a machine without a profile, -EINVAL for an invalid name. */
 static int open_folder(const char *machine, int *ret_fd)
 {
 	autoclose int base = -1;
@@ -89,7 +90,7 @@ static int add_generation(struct generations *g, int fd, const char *name, unsig
 	struct stat st;
 	int r = link_read_at(fd, name, &target);
 
-	/* Deleted since it was listed, or no link: none of ours. */
+	/* Deleted since it was listed, or not a link. */
 	if (r == -ENOENT || r == -EINVAL)
 		return 0;
 	if (r < 0)
@@ -115,8 +116,7 @@ static int compare_generations(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* What ran last is one generation, also where several have its path: the current one, or the last.
- */
+/* Marks one generation as booted, also where several have its path: the current or the last. */
 static void mark(struct generations *g, const char *booted)
 {
 	struct nix_generation *found = NULL;
@@ -159,7 +159,7 @@ static int read_folder(int fd, const char *machine, struct generations *ret)
 	if (current && nix_generation_of_link(current, &number))
 		g.current = number;
 	(void)nix_root_read(machine, &booted);
-	/* qsort(3) has no order of nothing. */
+	/* qsort(3) takes no null pointer. */
 	if (g.count > 0)
 		qsort(g.items, g.count, sizeof(*g.items), compare_generations);
 	mark(&g, booted);
@@ -222,8 +222,7 @@ int nix_profile_get(const char *machine, char **ret_store_path, unsigned *ret_nu
 	return ret_store_path && !*ret_store_path ? log_oom() : 0;
 }
 
-/* NixOS's own containers have the same folder; taking over a profile of theirs would lose it to
- * redd remove. */
+/* nixos-containers use the same folder: redd remove would delete their profile. */
 static int check_owner(const char *machine)
 {
 	autofree char *config = str_printf(NIXOS_CONTAINER_CONFIG "/%s.conf", machine);
@@ -269,7 +268,7 @@ static int switch_to(int fd, unsigned number)
 	return r < 0 ? log_errno(r, "switch the profile to generation %u", number) : 0;
 }
 
-/* The link is the root: it comes first. A path that turns out to be gone leaves none. */
+/* The link is a root: make it first, and remove it when the path turns out to be gone. */
 static int add_link(int fd, const char *store_path, unsigned number)
 {
 	char name[LINK_NAME_SIZE];
@@ -285,8 +284,8 @@ static int add_link(int fd, const char *store_path, unsigned number)
 }
 
 /*
- * Which number the path gets: the current one's if it has it, as is promised; the last one's, as
- * Nix does; else a new one, and *ret_new.
+ * The number of the generation for a path: the current one, if it has the path; the last one, if
+ * that has it, as in Nix; else a new one, and *ret_new is true.
  */
 static unsigned number_for(const struct generations *g, const char *store_path, bool *ret_new)
 {
@@ -355,7 +354,7 @@ static int no_generation(const char *machine, unsigned number)
 	return -ENOENT;
 }
 
-/* The profile's folder, nobody else changing it, and what is there. Loud. */
+/* Opens and locks the profile's folder, and reads its generations. Loud. */
 static int open_locked(const char *machine, int *ret_fd, struct nix_profile_lock *ret_lock,
 		       struct generations *ret)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The text form of the database's records. Pure functions of strings. */
+/* Writes and parses the database's records as text. Pure functions of strings. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -32,7 +32,7 @@ int nix_registration_write(const struct nix_infos *infos, char **ret)
 	return buf_take(&text, ret) < 0 ? log_oom() : 0;
 }
 
-/* Cuts the next line off; NULL at the end. */
+/* Takes the next line; NULL at the end. */
 static char *next_line(char **at)
 {
 	char *line = *at, *end = strchr(line, '\n');

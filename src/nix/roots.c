@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Roots of machines beside their profiles, and their end. In the caller's process. */
+/* Makes and removes the roots of machines. Caller's side of clone(). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "nix/nix.h"
 
 #define BOOTED "booted"
-/* And the name of what a running machine was switched to. */
+/* Followed by the name of a system that a running machine was switched to. */
 #define SWITCHED "switched-"
 
 int link_read_at(int dir_fd, const char *name, char **ret)
@@ -39,7 +39,7 @@ int link_replace_at(int dir_fd, const char *name, const char *target)
 
 	if (!temporary)
 		return -ENOMEM;
-	/* What a killed one left. */
+	/* Left by a writer that was killed. */
 	if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
 		return -errno;
 	if (symlinkat(target, dir_fd, temporary) < 0)
@@ -103,7 +103,7 @@ static int make_root(const char *machine, const char *link, const char *store_pa
 	return 0;
 }
 
-/* What the machine ran before it booted anew. One that stays is no more than a waste of space. */
+/* Removes the roots of earlier runs. Ignores errors: a root that stays only wastes space. */
 static void forget_switched(const char *machine)
 {
 	autofree char *path = str_printf(NIX_ROOTS_DIR "/%s", machine);
@@ -152,8 +152,10 @@ int nix_forget(const char *machine)
 	autoclose int fd = -1;
 	int r = open_roots(machine, &fd);
 
-	/* Without our mark the profile is somebody else's. The mark goes last: a killed one can be
-	 * repeated. */
+	/*
+	 * A profile without our mark is not ours. The mark is removed last, so that the call can be
+	 * repeated after a kill.
+	 */
 	if (r == -ENOENT || r == -EINVAL)
 		return 0;
 	if (r < 0)

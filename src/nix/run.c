@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Running programs and reading what they print. Must never pass a descriptor on by accident. */
+/* Runs programs and reads their output. Must never leak a descriptor to them. */
 #include "nix/run.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static int add_fds(posix_spawn_file_actions_t *actions, struct nix_run_fds fds)
 	return -r;
 }
 
-/* We may ignore SIGPIPE or block signals; the program must not inherit that. */
+/* The program must not inherit ignored or blocked signals. */
 static int set_signals(posix_spawnattr_t *attributes)
 {
 	sigset_t none, defaults;

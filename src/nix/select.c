@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Words for generations. Pure functions of data. */
+/* Selects generations by words. Pure functions of data. */
 #include "nix/select.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static void select_all_but_current(struct selection *s)
 		s->selected[i] |= !s->list[i].is_current;
 }
 
-/* Counted back from the current one, which is the first that is kept. */
+/* Counts back from the current one, which is the first that is kept. */
 static void select_all_but_last(struct selection *s, uint32_t keep)
 {
 	bool seen = false;
@@ -36,7 +36,7 @@ static void select_all_but_last(struct selection *s, uint32_t keep)
 	}
 }
 
-/* The newest of the old ones was in use at that time: who goes back to then wants it. */
+/* Keeps the newest of the old ones: it was the current one at that time. */
 static void select_older(struct selection *s, uint64_t than_us)
 {
 	bool kept = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What a person means by SYSTEM. Links are followed on the host as the kernel does: the store, the
- * link and who gives it are the host's. In the caller's process.
+ * Resolves the SYSTEM that a user gives. Follows links as the kernel does: the store, the link and
+ * the user belong to the host. Caller's side of clone().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,8 +61,8 @@ static int build_failed(const char *reference, int code)
 }
 
 /*
- * [{"drvPath": …, "outputs": {"out": "/nix/store/…"}}]: --print-out-paths would be less to read,
- * but nix 2.8 hasn't got it.
+ * [{"drvPath": …, "outputs": {"out": "/nix/store/…"}}]: --print-out-paths would be simpler, but nix
+ * 2.8 lacks it.
  */
 static int take_output(const char *json, const char *reference, char **ret)
 {
@@ -109,7 +109,7 @@ static int build(const char *reference, char **ret)
 	return take_output(text, reference, ret);
 }
 
-/* What a broken link says of its end. */
+/* Reports a missing path, or a broken link with its target. */
 static int resolve_failed(const char *text, int error)
 {
 	char target[PATH_MAX];
@@ -146,12 +146,12 @@ static int resolve(const char *text, char **ret)
 	return log_error(-EINVAL, "'%s' leads to %s, which is not in " NIX_STORE_DIR, text, path);
 }
 
-/* What uname(2) says, and what Nix calls that. */
+/* Compares Nix's name of a system with the machine of uname(2). */
 static bool runs_here(const char *system, const char *machine)
 {
 	static const struct {
 		const char *machine, *system;
-		bool narrow; /* 32 bits on a host of 64 */
+		bool narrow; /* 32 bits on a host with 64 */
 	} also[] = {
 		{"ppc64le", "powerpc64le-linux", false}, {"i586", "i686-linux", false},
 		{"x86_64", "i686-linux", true},		 {"aarch64", "armv7l-linux", true},
@@ -216,7 +216,7 @@ int nix_system_find(const char *text, char **ret)
 	struct stat st;
 	int r;
 
-	/* "./-x" is how a file of that name is given; nix would take it for an option. */
+	/* nix would take it for an option; a file of that name is "./-x". */
 	if (text[0] == '-' || text[0] == '\0')
 		return log_error(-EINVAL, "'%s' is no system", text);
 	if (lstat(text, &st) < 0 && is_flake_reference(text)) {
