@@ -25,7 +25,7 @@ enum log_level {
 typedef void (*log_sink_fn)(enum log_level level, const char *line, void *userdata);
 
 void log_set_sink(log_sink_fn sink, void *userdata); /* NULL: back to stderr */
-void log_set_level(enum log_level level);	     /* the last one that is shown; INFO unless set */
+void log_set_level(enum log_level level); /* the last one that is shown; INFO unless set */
 /* The line as the stderr sink writes it, for a sink that must not wait for who reads standard
  * error. A new string, or NULL without memory. */
 char *log_format_stderr(enum log_level level, const char *line);

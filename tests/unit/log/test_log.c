@@ -184,13 +184,10 @@ static void test_colour_only_on_terminal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		log_test(test_errno),
-		log_test(test_others), log_test(test_level),
-		log_test(test_escapes),
-		log_test(test_lengths),
-		log_test(test_keeps_errno),
-		log_test(test_stderr),
-		log_test(test_colour_only_on_terminal),
+		log_test(test_errno),	log_test(test_others),
+		log_test(test_level),	log_test(test_escapes),
+		log_test(test_lengths), log_test(test_keeps_errno),
+		log_test(test_stderr),	log_test(test_colour_only_on_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
