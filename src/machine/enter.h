@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Running a program inside a running machine. A waiter outside joins the leader's namespaces and
- * cgroup, takes the machine's own confinement (capability bounding set, seccomp filter, new session
- * keyring, no descriptor but 0, 1, 2) and makes the process inside, which executes with a fresh
- * environment. No NSS, no dlopen, no
- * code or configuration of the guest is read on the way but its passwd and group files, by our own
- * parser, within its root (X01-X05, X10).
+ * Running a program inside a running machine. A waiter outside joins the leader's cgroup; what it
+ * makes joins the namespaces, takes the machine's own confinement (capability bounding set, seccomp
+ * filter, new session keyring, no descriptor but 0, 1, 2), becomes the user, and makes the process
+ * inside, which executes with a fresh environment. No NSS, no dlopen, no code or configuration of
+ * the guest is read on the way but its passwd and group files, by our own parser, within its root
+ * (X01-X05, X10).
  */
 #pragma once
 

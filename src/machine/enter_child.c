@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The way into a machine: a waiter joins its cgroup and namespaces, takes off all that is the
- * host's, and then makes the process inside. Must never clone while it holds a descriptor of the
- * host's other than 0, 1, 2 (X02), memory or a capability that the machine must not have (X03), and
- * make system calls only.
+ * The waiter, who stands outside while a process of its making runs inside. Must never be in a
+ * namespace where the machine could name it, and keeps nothing once that process runs (X17). System
+ * calls only.
  */
 #include "machine/enter_child.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/keyctl.h>
-#include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,12 +20,8 @@
 
 #include "kernel/sys.h"
 
-#define FD_HIGH 16
-#define CAP_NUMBER_MAX 63
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
-/* What the process inside needs to become its user, whatever the machine has; and the waiter, to
- * signal it. */
-#define CAPS_TO_ENTER (CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_KILL))
+#define MAKER_STACK_SIZE ((size_t)16 * 1024)
 
 /* The errors that the kernel has: MAX_ERRNO. */
 #define ERROR_MAX 4095
@@ -70,10 +62,7 @@ static void tell_caller(const struct enter_job *job, const struct enter_report *
 		(void)kill(job->caller, SIGCHLD);
 }
 
-/* Fails the entering: tells the caller and ends. */
-static void fail(const struct enter_job *job, enum enter_stage stage, int error)
-	__attribute__((noreturn));
-static void fail(const struct enter_job *job, enum enter_stage stage, int error)
+void enter_fail(const struct enter_job *job, enum enter_stage stage, int error)
 {
 	enter_tell(job->report, ENTER_STATE_FAILED, stage, error);
 	_exit(EXIT_FAILURE);
@@ -99,7 +88,7 @@ static int join_v1(const struct enter_job *job)
 	return 0;
 }
 
-static int reset_process(const struct enter_job *job)
+static void reset_process(const struct enter_job *job)
 {
 	struct {
 		void *handler;
@@ -108,7 +97,6 @@ static int reset_process(const struct enter_job *job)
 		uint64_t mask;
 	} action = {};
 	struct sched_param normal = {};
-	int r = 0;
 
 	/* The raw call: libc's refuses the two signals that its threads use. */
 	for (int signal = 1; signal < NSIG; signal++)
@@ -117,51 +105,6 @@ static int reset_process(const struct enter_job *job)
 	(void)sched_setscheduler(0, SCHED_OTHER, &normal);
 	(void)setpriority(PRIO_PROCESS, 0, 0);
 	(void)personality(job->personality);
-	for (int i = 0; i < RLIM_NLIMITS && r >= 0; i++)
-		r = sys_setrlimit_allowed(i, job->limits[i]);
-	return r;
-}
-
-/* Above 2, so that no dup2() below overwrites one that is still needed. */
-static int raise_fds(int stdio[3])
-{
-	for (int i = 0; i < 3; i++) {
-		stdio[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, FD_HIGH);
-		if (stdio[i] < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-/* Afterwards 0, 1 and 2 are all there is. */
-static int arrange_fds(const struct enter_job *job)
-{
-	int stdio[3] = {job->stdio[0], job->stdio[1], job->stdio[2]};
-	int r = raise_fds(stdio);
-
-	for (int i = 0; i < 3 && r >= 0; i++)
-		r = (int)SYS_RESULT(dup2(stdio[i], i));
-	return r < 0 ? r : sys_close_range(3, ~0U, 0);
-}
-
-static int drop_bounding(uint64_t keep)
-{
-	for (unsigned cap = 0; cap <= CAP_NUMBER_MAX; cap++) {
-		if (keep & CAP_BIT(cap))
-			continue;
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return errno == EINVAL ? 0 : -errno; /* beyond the last one */
-	}
-	return 0;
-}
-
-static int drop_ambient(void)
-{
-	int r = (int)SYS_RESULT(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
-
-	if (r >= 0)
-		r = (int)SYS_RESULT(prctl(PR_SET_SECUREBITS, 0, 0, 0, 0));
-	return r;
 }
 
 int enter_set_caps(uint64_t keep)
@@ -185,53 +128,6 @@ int enter_hide_and_follow(int signal)
 	int r = (int)SYS_RESULT(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
 
 	return r < 0 ? r : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0));
-}
-
-static int install_seccomp(const struct enter_job *job)
-{
-	if (job->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	if (job->seccomp.len == 0)
-		return 0;
-	return (int)SYS_RESULT(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &job->seccomp));
-}
-
-static int set_real_ids(uint32_t uid, uint32_t gid)
-{
-	int r = (int)SYS_RESULT(syscall(SYS_setresgid, gid, -1, -1));
-
-	return r < 0 ? r : (int)SYS_RESULT(syscall(SYS_setresuid, uid, -1, -1));
-}
-
-static int join_keyring(void)
-{
-	int r = (int)SYS_RESULT(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
-
-	/* A kernel without keys has none to leak. */
-	return r == -ENOSYS ? 0 : r;
-}
-
-/*
- * A keyring belongs to the real user who makes it, and later the filter forbids to make one. The
- * machine's root stays the waiter's real user: others of the machine may exist on the host.
- */
-static int make_keyring(const struct enter_job *job)
-{
-	int r = set_real_ids(job->uid, job->gid);
-
-	if (r >= 0)
-		r = join_keyring();
-	return r < 0 ? r : set_real_ids(0, 0);
-}
-
-/* The last of the privileges: whoever traces the process inside has what that has. */
-static int drop_caps(const struct enter_job *job)
-{
-	int r = drop_bounding(job->caps_bounding);
-
-	if (r >= 0)
-		r = drop_ambient();
-	return r < 0 ? r : enter_set_caps(job->caps_bounding | CAPS_TO_ENTER);
 }
 
 static void wait_for_caller(const struct enter_job *job)
@@ -262,20 +158,20 @@ static int prepare(const struct enter_job *job)
 	wait_for_caller(job);
 	set_oom_score(job);
 	(void)prctl(PR_SET_NAME, "redd-enter");
-	r = reset_process(job);
+	reset_process(job);
 	/* Stopping the caller's job by ^Z must not stop this. */
-	return r < 0 ? r : (int)SYS_RESULT(setsid());
+	return (int)SYS_RESULT(setsid());
 }
 
-/* The leader may have moved its root since: it is the machine's, not the namespace's. */
-static int enter_root(const struct enter_job *job)
+/* Before there is a maker: the kernel lets nobody in who shares memory. */
+static int join_time(const struct enter_job *job)
 {
-	int r = (int)SYS_RESULT(fchdir(job->root_fd));
-
-	return r < 0 ? r : (int)SYS_RESULT(chroot("."));
+	if (!(job->namespaces & CLONE_NEWTIME))
+		return 0;
+	return (int)SYS_RESULT(setns(job->pidfd, CLONE_NEWTIME));
 }
 
-static void take_off(const struct enter_job *job)
+static void get_ready(const struct enter_job *job)
 {
 	enum enter_stage stage = ENTER_STAGE_PREPARE;
 	int r = prepare(job);
@@ -286,29 +182,29 @@ static void take_off(const struct enter_job *job)
 		r = (call);                                                                        \
 	}
 	STEP(CGROUP, join_v1(job))
-	STEP(NAMESPACES, job->namespaces ? (int)SYS_RESULT(setns(job->pidfd, job->namespaces)) : 0)
-	STEP(ROOT, enter_root(job))
-	STEP(PREPARE, arrange_fds(job))
-	STEP(PREPARE, memory_advise(&job->private, &job->place, MADV_DONTFORK))
-	STEP(KEYRING, make_keyring(job))
-	STEP(SCOPE, job->scoped ? sys_landlock_scope_abstract_sockets() : 0)
-	STEP(SECCOMP, install_seccomp(job))
-	STEP(CAPS, drop_caps(job))
-	/* A change of ids has reset it. Until the process has executed both end with the caller. */
-	STEP(PREPARE, enter_hide_and_follow(SIGKILL))
+	STEP(NAMESPACES, join_time(job))
 #undef STEP
 	if (r < 0)
-		fail(job, stage, r);
-	if (getppid() != job->caller)
-		_exit(EXIT_FAILURE);
+		enter_fail(job, stage, r);
 }
 
-/* Back when it has executed, or ended. It runs on a stack of its own: this one is not there. */
-static pid_t clone_inside(const struct enter_job *job)
+/*
+ * True when it has made a process that executed or ended; otherwise it has told why, unless it was
+ * killed. Its stack is this one's memory, which nobody inside gets.
+ */
+static bool run_maker(struct enter_birth *birth)
 {
-	int pid = clone(enter_inside_run, job->stack_top, CLONE_VFORK | SIGCHLD, (void *)job);
+	_Alignas(16) char stack[MAKER_STACK_SIZE];
+	int pid = clone(enter_maker_run, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD,
+			birth);
+	int status;
 
-	return (pid_t)SYS_RESULT(pid);
+	if (pid < 0)
+		enter_fail(birth->job, ENTER_STAGE_PREPARE, -errno);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return false;
+	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
 }
 
 static void end_inside(pid_t pid)
@@ -318,26 +214,32 @@ static void end_inside(pid_t pid)
 		;
 }
 
-void enter_child_run(const struct enter_job *job)
+/* For good: what it gives up here not even an exec would bring back. */
+static void let_go(void)
 {
-	struct enter_report report;
-	pid_t pid;
-
-	take_off(job);
-	/* What is the caller's to read is not the machine's to write. */
-	if (madvise(job->report, sizeof(*job->report), MADV_DONTFORK) < 0)
-		fail(job, ENTER_STAGE_FORK, -errno);
-	pid = clone_inside(job);
-	if (pid < 0)
-		fail(job, ENTER_STAGE_FORK, pid);
-	report = enter_read_inside(job->inside);
-	if (report.state == ENTER_STATE_FAILED)
-		end_inside(pid);
 	(void)sys_close_range(0, ~0U, 0);
+	(void)!chdir("/");
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)enter_set_caps(CAP_BIT(CAP_KILL));
 	(void)enter_hide_and_follow(SIGHUP);
+}
+
+void enter_child_run(const struct enter_job *job)
+{
+	struct enter_birth birth = {.job = job, .waiter = getpid()};
+	struct enter_report report;
+	bool is_made;
+
+	get_ready(job);
+	is_made = run_maker(&birth);
+	report = enter_read_inside(job->inside);
+	if (birth.inside > 0 && (!is_made || report.state == ENTER_STATE_FAILED))
+		end_inside(birth.inside);
+	if (!is_made)
+		_exit(EXIT_FAILURE);
+	let_go();
 	tell_caller(job, &report);
 	if (report.state == ENTER_STATE_FAILED)
 		_exit(EXIT_FAILURE);
-	enter_wait(job, pid);
+	enter_wait(job, birth.inside);
 }

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Between enter.c, which resolves everything, and the two processes that are made of it, which only
- * make system calls:
+ * Between enter.c, which resolves everything, and the three processes that are made of it, which
+ * only make system calls:
  *
- *   the waiter (enter_child.c, enter_wait.c), a child of the caller, goes into the machine's cgroup
- *   and its namespaces but for that of pids: nobody inside can name it. It takes off all that is
- *   the host's, makes the process inside, lets go of everything, reaps it and ends as it does.
+ *   the waiter (enter_child.c, enter_wait.c), a child of the caller, goes into the machine's
+ * cgroups and stays outside otherwise. It makes the maker, lets go of everything, reaps the process
+ * inside and ends as it does.
  *
- *   the process inside (enter_inside.c), a child of the waiter, is all that the machine sees. It is
- *   born with 0, 1, 2 and the job and nothing else that is the host's: no descriptor, memory,
- *   capability, keyring or session (X02 to X04).
+ *   the maker (enter_maker.c), a child of the waiter that has its memory, as in vfork(2), goes into
+ *   the machine's namespaces; but into that of pids go its children only: nobody inside can name
+ *   it. It takes off all that is the host's, becomes the user, makes the process inside and ends.
+ *
+ *   the process inside (enter_inside.c), a child of the waiter too, is all that the machine sees.
+ *   It is born with the ids and capabilities that its program gets, with 0, 1, 2 and the job, and
+ *   with nothing that is the host's: no descriptor, memory, keyring or session (X02 to X04).
  */
 #pragma once
 
@@ -32,9 +36,9 @@
 	X(SCOPE, "leave the abstract sockets of the host")                                         \
 	X(SECCOMP, "install the system call filter")                                               \
 	X(CAPS, "drop capabilities")                                                               \
+	X(USER, "become the user")                                                                 \
 	X(FORK, "fork inside the machine")                                                         \
 	X(TERMINAL, "take the terminal")                                                           \
-	X(USER, "become the user")                                                                 \
 	X(CHDIR, "change to the working directory")                                                \
 	X(EXEC, "execute")
 
@@ -82,9 +86,16 @@ struct enter_job {
 	struct memory_range place;   /* of this job and all that it points to */
 	struct memory_map private;   /* the caller's memory, with the place */
 	char *stack_top;	     /* of the process inside; grows down within the place */
-	struct enter_report *report; /* the waiter's, for the caller */
+	struct enter_report *report; /* the waiter's and the maker's, for the caller */
 	struct enter_report
 		*inside; /* for the waiter; whoever may trace the process writes it too */
+};
+
+/* Of the waiter's, for its maker. */
+struct enter_birth {
+	const struct enter_job *job;
+	pid_t waiter;
+	pid_t inside; /* by the kernel, before that process runs; 0: there is none */
 };
 
 /*
@@ -100,14 +111,23 @@ static inline void enter_job_freep(struct enter_job **job)
 
 /* The waiter. Never returns. */
 void enter_child_run(const struct enter_job *job) __attribute__((noreturn));
+/*
+ * The maker: for clone(2), with a struct enter_birth. Ends with 0 when the process inside has
+ * executed or ended, and not before; otherwise after a report to the caller, or by a signal.
+ */
+int enter_maker_run(void *birth);
 /* Reaps the process inside, passes signals on to it, and ends as it does. Never returns. */
 void enter_wait(const struct enter_job *job, pid_t pid) __attribute__((noreturn));
-/* The process inside: for clone(2), with the job. Executes, or ends after a report. */
+/* The process inside: for clone(2), with the job. Executes, or ends after a report to the waiter.
+ */
 int enter_inside_run(void *job);
 
 /* Not dumpable, and killed by `signal` with its parent; a change of ids resets both. 0 or -errno.
  */
 int enter_hide_and_follow(int signal);
+/* Fails the entering: tells the caller and ends. Not for the process inside. */
+void enter_fail(const struct enter_job *job, enum enter_stage stage, int error)
+	__attribute__((noreturn));
 /* Permitted and effective: what of `keep` there is; inheritable: nothing (CVE-2022-24769). */
 int enter_set_caps(uint64_t keep);
 /* Into a directory within the root, by no magic link (P07); -EXDEV when it lies outside. */

@@ -2,7 +2,7 @@
 /*
  * The process inside a machine, from its birth to exec. Everything here happens under the eyes of
  * the machine, which may stop it, trace it (with CAP_SYS_PTRACE and no user namespace) and have it
- * do what it likes: it must never hold anything that the machine must not have. System calls only.
+ * do what it likes: it must never need anything that the machine must not have. System calls only.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,20 +22,6 @@ static int leave_session(bool take_terminal)
 	if (r >= 0 && take_terminal)
 		r = (int)SYS_RESULT(ioctl(STDIN_FILENO, TIOCSCTTY, 0));
 	return r;
-}
-
-static int set_user(const struct enter_job *job)
-{
-	int r = (int)SYS_RESULT(syscall(SYS_setgroups, job->n_groups, job->groups));
-
-	if (r >= 0)
-		r = (int)SYS_RESULT(syscall(SYS_setresgid, job->gid, job->gid, job->gid));
-	if (r >= 0)
-		r = (int)SYS_RESULT(syscall(SYS_setresuid, job->uid, job->uid, job->uid));
-	/* From an unmapped uid the kernel does not clear the sets by itself. */
-	if (r >= 0)
-		r = enter_set_caps(job->uid == 0 ? job->caps_bounding : 0);
-	return r < 0 ? r : enter_hide_and_follow(SIGKILL);
 }
 
 int enter_change_directory(const char *path)
@@ -86,7 +72,6 @@ int enter_inside_run(void *argument)
 		r = (call);                                                                        \
 	}
 	STEP(TERMINAL, leave_session(job->new_session))
-	STEP(USER, set_user(job))
 	STEP(CHDIR, find_directory(job))
 	STEP(EXEC, execute(job))
 #undef STEP

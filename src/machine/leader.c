@@ -17,10 +17,6 @@
 #include "lib/str.h"
 #include "machine/registry.h"
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-
 #define PROC_MAX_BYTES (256 * 1024)
 
 void leader_close(struct leader *leader)

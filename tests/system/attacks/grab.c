@@ -2,7 +2,7 @@
 /*
  * X03: stops every process of the machine all the time, looks for those that have entered and not
  * executed yet, and takes from them what it can: descriptors, memory that holds the needle,
- * environment, capabilities. With CAP_SYS_PTRACE and no user namespace the kernel allows all that.
+ * environment, ids, capabilities. With CAP_SYS_PTRACE and no user namespace the kernel allows all that.
  *     grab NEEDLE [PID]     with a PID: only that process, once
  */
 #define _GNU_SOURCE
@@ -100,7 +100,9 @@ static void search_memory(const char *pid, const char *needle)
 
 static void show_status(const char *pid)
 {
-	static const char *const fields[] = {"CapPrm:", "Seccomp:"};
+	static const char *const fields[] = {
+		"Uid:",	   "Gid:",    "Groups:", "CapInh:",	"CapPrm:",
+		"CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:"};
 	size_t size = read_of(pid, "environ");
 	int has_environment = size > 0 && memchr(data, '=', size);
 

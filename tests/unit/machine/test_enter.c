@@ -43,6 +43,18 @@ static int start_machine(void **state)
 	return machine_read_boot_id(&machine.boot_id);
 }
 
+/* Born in a namespace of time of its own: these are for children only. */
+static int start_machine_of_another_time(void **state)
+{
+	autoclose int ours = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+
+	if (geteuid() != 0 || ours < 0)
+		return 0;
+	assert_int_equal(unshare(CLONE_NEWTIME), 0);
+	(void)start_machine(state);
+	return setns(ours, CLONE_NEWTIME);
+}
+
 static int end_machine(void **state)
 {
 	if (machine.leader > 0) {
@@ -92,6 +104,20 @@ static void test_exit_codes(void **state)
 	assert_int_equal(code_of("exit 0"), 0);
 	assert_int_equal(code_of("exit 7"), 7);
 	assert_int_equal(code_of("kill -9 $$"), 128 + SIGKILL);
+}
+
+/* A namespace that nobody can join who shares memory with others. */
+static void test_another_time(void **state)
+{
+	autofree char *script = NULL;
+	char ours[64] = "";
+
+	need_root();
+	if (machine.leader == 0)
+		skip(); /* a kernel without such namespaces */
+	assert_true(readlink("/proc/self/ns/time", ours, sizeof(ours) - 1) > 0);
+	script = str_printf("! [ \"$(readlink /proc/self/ns/time)\" = \"%s\" ]", ours);
+	assert_int_equal(code_of(script), 0);
 }
 
 /* security row: X02 */
@@ -282,6 +308,7 @@ static void test_forged_reports(void **state)
 		{.state = ENTER_STATE_FAILED, .stage = ENTER_STAGE_COUNT, .error = -1},
 		{.state = ENTER_STATE_FAILED, .stage = UINT32_MAX, .error = -1},
 		{.state = ENTER_STATE_FAILED, .stage = ENTER_STAGE_CAPS, .error = -1},
+		{.state = ENTER_STATE_FAILED, .stage = ENTER_STAGE_USER, .error = -1},
 		{.state = ENTER_STATE_FAILED, .stage = ENTER_STAGE_EXEC, .error = 0},
 		{.state = ENTER_STATE_FAILED, .stage = ENTER_STAGE_EXEC, .error = 1},
 		{.state = ENTER_STATE_FAILED, .stage = ENTER_STAGE_EXEC, .error = INT32_MIN},
@@ -341,11 +368,14 @@ static void test_magic_links_are_not_followed(void **state)
 }
 
 #define machine_test(fn) cmocka_unit_test_setup_teardown(fn, start_machine, end_machine)
+#define other_time_test(fn)                                                                        \
+	cmocka_unit_test_setup_teardown(fn, start_machine_of_another_time, end_machine)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		machine_test(test_exit_codes),
+		other_time_test(test_another_time),
 		machine_test(test_no_descriptor_but_three),
 		machine_test(test_failures),
 		machine_test(test_signals_are_passed_on),
