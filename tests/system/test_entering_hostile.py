@@ -96,7 +96,7 @@ def test_nothing_can_be_taken_from_who_enters(redd, tree, user, dropped):
     assert int(re.search(r"met (\d+)", said).group(1)) > 0 and "memory opened" in said, f"the attack saw nobody: it tests nothing\n{said}"
     others = {line for line in said.splitlines() if re.match(r"descriptor (?![012] (pipe:|/dev/null))", line)}
     # A descriptor of the machine: the program's working directory.
-    assert not others - {"descriptor 3 root of the machine"}, others
+    assert not others - {"descriptor 3 directory of the machine"}, others
     assert "needle" not in said and "environment" not in said, said
     born, runs = ({name: set(re.findall(rf"^{name}:[ \t]*(.*?)[ \t]*$", text, re.M)) for name in CREDENTIALS} for text in (said, program))
     assert born == runs

@@ -2,7 +2,8 @@
 /*
  * X03: stops every process of the machine all the time, looks for those that have entered and not
  * executed yet, and takes from them what it can: descriptors, memory that holds the needle,
- * environment, ids, capabilities. With CAP_SYS_PTRACE and no user namespace the kernel allows all that.
+ * environment, ids, capabilities. With CAP_SYS_PTRACE and no user namespace the kernel allows
+ * all of that.
  *     grab NEEDLE [PID]     with a PID: only that process, once
  */
 #define _GNU_SOURCE
@@ -50,7 +51,7 @@ static void show_descriptors(const char *pid)
 {
 	for (int fd = 0; fd < 64; fd++) {
 		char path[300], target[300];
-		struct stat it, root;
+		struct stat it, ours;
 		ssize_t n;
 
 		snprintf(path, sizeof(path), "/proc/%s/fd/%d", pid, fd);
@@ -58,10 +59,10 @@ static void show_descriptors(const char *pid)
 		if (n < 0)
 			continue;
 		target[n] = '\0';
-		/* The text alone doesn't tell whose "/" it is. */
-		if (strcmp(target, "/") == 0 && stat(path, &it) == 0 && stat("/", &root) == 0 &&
-		    it.st_dev == root.st_dev && it.st_ino == root.st_ino)
-			strcpy(target, "root of the machine");
+		/* The text alone doesn't tell whose "/root" it is. */
+		if (stat(path, &it) == 0 && S_ISDIR(it.st_mode) && stat(target, &ours) == 0 &&
+		    it.st_dev == ours.st_dev && it.st_ino == ours.st_ino)
+			strcpy(target, "directory of the machine");
 		printf("descriptor %d %s\n", fd, target);
 	}
 }
