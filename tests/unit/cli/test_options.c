@@ -102,11 +102,11 @@ static void test_refused(void **unused)
 		{"--quiet=yes", "--quiet takes no value"},
 		{"--lines", "--lines needs a value"},
 		{"-n", "-n needs a value"},
-		{"-n -1", "-n: '-1' is no N"},
-		{"--json=yes", "--json: 'yes' is no short|pretty|off"},
-		{"-s NOPE", "-s: 'NOPE' is no SIGNAL"},
-		{"-E =x", "-E: '=x' is no NAME[=VALUE]"},
-		{"--timeout=never", "--timeout: 'never' is no TIME"},
+		{"-n -1", "-n: '-1' is not a valid N"},
+		{"--json=yes", "--json: 'yes' is not a valid short|pretty|off"},
+		{"-s NOPE", "-s: 'NOPE' is not a valid SIGNAL"},
+		{"-E =x", "-E: '=x' is not a valid NAME[=VALUE]"},
+		{"--timeout=never", "--timeout: 'never' is not a valid TIME"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
