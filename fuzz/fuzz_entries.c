@@ -29,7 +29,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In place of transfer/import/decode.c, whose threads would be most of the time of a run. */
+/* In place of transfer/decode/decode.c, whose threads would be most of the time of a run. */
 struct decoder {
 	const uint8_t *data;
 	size_t size;

@@ -17,7 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/fs.h"
 #include "scratch.h"
-#include "transfer/import/decode.h"
+#include "transfer/decode/decode.h"
 #include "transfer/import/unpack.h"
 
 #define UNPACKED_MAX (8 * 1024 * 1024)

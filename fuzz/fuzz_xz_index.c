@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/macro.h"
-#include "transfer/import/decode_xz_index.h"
+#include "transfer/decode/decode_xz_index.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "transfer/decode/decode.h"
 #include "transfer/failure.h"
-#include "transfer/import/decode.h"
 #include "transfer/stats.h"
 
 struct archive_entry;

@@ -15,8 +15,8 @@
 
 #include <stdbool.h>
 
+#include "transfer/decode/decode.h"
 #include "transfer/failure.h"
-#include "transfer/import/decode.h"
 #include "transfer/import/quota.h"
 #include "transfer/stats.h"
 

@@ -17,10 +17,10 @@
 
 #include "kernel/sys.h"
 #include "lib/macro.h"
+#include "transfer/decode/decode.h"
+#include "transfer/decode/source.h"
 #include "transfer/import/confine.h"
-#include "transfer/import/decode.h"
 #include "transfer/import/inode_map.h"
-#include "transfer/import/source.h"
 #include "transfer/import/unpack.h"
 
 #define STACK_SIZE ((size_t)1024 * 1024)

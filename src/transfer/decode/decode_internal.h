@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "transfer/decode/source.h"
 #include "transfer/failure.h"
-#include "transfer/import/source.h"
 #include "transfer/queue.h"
 
 struct decode_stream {

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <zlib.h>
 
-#include "transfer/import/decode_internal.h"
+#include "transfer/decode/decode_internal.h"
 
 #define WINDOW_BITS_GZIP (15 + 16)
 

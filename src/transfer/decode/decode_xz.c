@@ -18,9 +18,9 @@
 
 #include "lib/cleanup.h"
 #include "lib/macro.h"
-#include "transfer/import/decode_internal.h"
-#include "transfer/import/decode_xz_index.h"
-#include "transfer/import/decode_xz_jobs.h"
+#include "transfer/decode/decode_internal.h"
+#include "transfer/decode/decode_xz_index.h"
+#include "transfer/decode/decode_xz_jobs.h"
 
 struct xz {
 	struct decode_stream *stream;

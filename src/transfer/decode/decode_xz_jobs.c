@@ -4,7 +4,7 @@
  * fails when the data doesn't match them. Must never write past the end of a chunk. Runs in threads
  * of the worker.
  */
-#include "transfer/import/decode_xz_jobs.h"
+#include "transfer/decode/decode_xz_jobs.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -3,7 +3,7 @@
  * Chooses the decoder by the first bytes and runs it in a thread. Must never trust a file name's
  * suffix. Runs in the worker.
  */
-#include "transfer/import/decode.h"
+#include "transfer/decode/decode.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,9 +14,9 @@
 
 #include "lib/cleanup.h"
 #include "lib/macro.h"
-#include "transfer/import/decode_internal.h"
-#include "transfer/import/decode_xz_index.h"
-#include "transfer/import/decode_xz_jobs.h"
+#include "transfer/decode/decode_internal.h"
+#include "transfer/decode/decode_xz_index.h"
+#include "transfer/decode/decode_xz_jobs.h"
 
 /* Of a chunk: large enough that passing it between threads costs little. */
 #define PIECE_SIZE ((size_t)512 * 1024)

@@ -3,7 +3,7 @@
  * Passes on an archive that is not compressed, so that reading overlaps unpacking. Runs in a thread
  * of the worker.
  */
-#include "transfer/import/decode_internal.h"
+#include "transfer/decode/decode_internal.h"
 
 int decode_plain(struct decode_stream *s)
 {

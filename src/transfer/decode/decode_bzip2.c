@@ -3,7 +3,7 @@
 #include <bzlib.h>
 #include <errno.h>
 
-#include "transfer/import/decode_internal.h"
+#include "transfer/decode/decode_internal.h"
 
 static int bzip2_begin(void *state)
 {

@@ -3,7 +3,7 @@
  * Reads the compressed input. Never seeks: a pipe and a file are treated alike, but for the index
  * of an xz file, which xz_index.c reads with pread(). Runs in the worker's reading thread.
  */
-#include "transfer/import/source.h"
+#include "transfer/decode/source.h"
 
 #include <errno.h>
 #include <fcntl.h>

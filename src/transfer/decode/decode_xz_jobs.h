@@ -8,7 +8,7 @@
 #include <lzma.h>
 #include <stdbool.h>
 
-#include "transfer/import/decode_internal.h"
+#include "transfer/decode/decode_internal.h"
 
 /* Memory of all decoders together. A thread keeps its decoder from block to block. */
 #define XZ_JOBS_MEMORY_MAX (UINT64_C(512) * 1024 * 1024)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lib/macro.h"
-#include "transfer/import/decode_internal.h"
+#include "transfer/decode/decode_internal.h"
 
 /* Decodes one member to its end, however much input that takes. */
 static int decode_member(struct decode_stream *s, const struct member_format *format, void *state)

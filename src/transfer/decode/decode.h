@@ -11,8 +11,8 @@
 
 #include <sys/types.h>
 
+#include "transfer/decode/source.h"
 #include "transfer/failure.h"
-#include "transfer/import/source.h"
 
 struct decoder;
 

@@ -3,7 +3,7 @@
  * Reads the index of an xz file from the end of the file. Must never take it for more than a hint.
  * Runs in a thread of the worker.
  */
-#include "transfer/import/decode_xz_index.h"
+#include "transfer/decode/decode_xz_index.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -4,7 +4,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include "transfer/import/decode_internal.h"
+#include "transfer/decode/decode_internal.h"
 
 /* The same limit as the zstd program without --long: a hostile frame can claim 128 MiB at most. */
 #define WINDOW_LOG_MAX 27
