@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Picks the payload's system call filter from what was compiled when redd was built. Runs in the
  * parent; the child only hands the instructions to the kernel. Never links or calls libseccomp.
