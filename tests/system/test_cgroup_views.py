@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from helpers import cgroups, command, leftovers, trees
+from helpers import cgroups, command, leftovers, session, trees
 from helpers.security import row
 
 VIEWS = {
@@ -78,7 +78,7 @@ def redd(request, tmp_path):
 
 @pytest.fixture
 def tree(tmp_path):
-    return trees.make_busybox(tmp_path / "tree")
+    return trees.make_busybox(tmp_path / session.own_name("tree"))
 
 
 def groups_of(name):

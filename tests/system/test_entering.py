@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from helpers import trees
+from helpers import session, trees
 from helpers.waiting import wait_until
 
 NAME = "entered"
@@ -33,7 +33,7 @@ done
 
 @pytest.fixture
 def tree(tmp_path):
-    return trees.make_busybox(tmp_path / "tree")
+    return trees.make_busybox(tmp_path / session.own_name("tree"))
 
 
 @pytest.fixture

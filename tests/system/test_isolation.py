@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers import console, trees
+from helpers import console, session, trees
 
 BOTH = pytest.mark.parametrize("users", ["pick", "no"])
 # Named after their use in attacks; only ever written with the value they have.
@@ -35,7 +35,7 @@ int main(void)
 
 @pytest.fixture
 def tree(tmp_path):
-    return trees.make_busybox(tmp_path / "tree")
+    return trees.make_busybox(tmp_path / session.own_name("tree"))
 
 
 @pytest.fixture

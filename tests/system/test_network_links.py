@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import trees
+from helpers import session, trees
 from helpers.security import row
 from helpers.waiting import settle, wait_until
 
@@ -51,7 +51,7 @@ def routes(inside, family=4):
 
 @pytest.fixture
 def tree(tmp_path):
-    return trees.make_busybox(tmp_path / "tree")
+    return trees.make_busybox(tmp_path / session.own_name("tree"))
 
 
 @pytest.fixture

@@ -473,7 +473,7 @@ def test_nothing_to_roll_back_to(redd, make, nix_store):
 def test_closure_of_600_paths(redd, nix_store, tmp_path, users):
     """With files and links among the paths, as seen by a command inside."""
     system = nix_store.build_small("many", count=600)
-    root = tmp_path / "tree"
+    root = tmp_path / session.own_name("tree")
     (root / "etc").mkdir(parents=True)
     output = redd("run", "-q", "-D", root, "-M", "many", f"--private-users={users}", f"--nix-system={system}", f"{system}/bin/sh", "-c",
                   f"{system}/bin/ls -lL /nix/store 2>&1; {system}/bin/cat /nix/store/*-many-p0; exec {system}/bin/ls -l /nix/store").out  # fmt: skip

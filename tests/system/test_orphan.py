@@ -256,7 +256,7 @@ def end_of(leader):
 @row("K17", "memory that belongs to no process makes the kernel end the supervisor",
      "its oom_score_adj is as low as allowed, the machine's above it, with a floor where CAP_SYS_RESOURCE can set one")  # fmt: skip
 def test_a_machine_is_ended_before_its_supervisor(redd, tmp_path, little_memory):
-    root = trees.make_busybox(tmp_path / "tree")
+    root = trees.make_busybox(tmp_path / session.own_name("tree"))
     process = run_hog(redd, root, little_memory)
     leader = int(redd("show", "hog").out.split("Leader=")[1].split()[0])
     wait_until(end_of(leader), "memory runs out", 60)
@@ -270,7 +270,7 @@ def test_a_machine_is_ended_before_its_supervisor(redd, tmp_path, little_memory)
 def test_a_machine_that_asks_for_its_supervisor_s_score(redd, tmp_path, little_memory):
     """Without CAP_SYS_RESOURCE it gets it, and the kernel may end the supervisor: the machine stays confined."""
     orphan = Orphan.__new__(Orphan)
-    process = run_hog(redd, trees.make_busybox(tmp_path / "tree"), little_memory, "0")
+    process = run_hog(redd, trees.make_busybox(tmp_path / session.own_name("tree")), little_memory, "0")
     shown = redd("show", "hog").out
     orphan.leader = int(shown.split("Leader=")[1].split()[0])
     orphan.link = shown.split("NetworkInterface=")[1].split()[0]
@@ -299,7 +299,7 @@ def test_scores(redd, images):
      "each that redd makes has limits of size and number of files; so has --tmpfs= unless limits are given")  # fmt: skip
 @pytest.mark.parametrize("users", ["pick", "no"])
 def test_limits_of_file_systems_in_memory(redd, tmp_path, users):
-    root = trees.make_busybox(tmp_path / "tree")
+    root = trees.make_busybox(tmp_path / session.own_name("tree"))
     script = "grep -E ' (tmpfs) ' /proc/mounts"
     out = redd("run", "-q", "-D", root, f"--private-users={users}", "--tmpfs=/a", "--tmpfs=/b:size=1m", "--tmpfs=/c:mode=0700,nr_inodes=5", "/bin/sh", "-c", script).out
     mounts = {line.split()[1]: line.split()[3].split(",") for line in out.splitlines()}

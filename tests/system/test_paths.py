@@ -6,7 +6,7 @@ import shutil
 import threading
 
 import pytest
-from helpers import kernel, trees
+from helpers import kernel, session, trees
 
 MOUNT_POINTS = ("dev", "dev/pts", "dev/shm", "dev/console", "dev/null", "proc", "proc/sys", "sys", "sys/fs/cgroup", "run",
                 "run/host", "tmp", "etc", "var")  # fmt: skip
@@ -28,7 +28,7 @@ def canary(tmp_path):
 
 @pytest.fixture
 def tree(tmp_path, canary):
-    root = trees.make_busybox(tmp_path / "tree")
+    root = trees.make_busybox(tmp_path / session.own_name("tree"))
     os.symlink("link2", root / "link1")
     os.symlink(canary, root / "link2")
     os.symlink("loop", root / "loop")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from helpers import console, trees
+from helpers import console, session, trees
 from helpers.security import row
 from helpers.waiting import wait_until
 
@@ -62,7 +62,7 @@ int main(void)
 
 @pytest.fixture
 def tree(tmp_path):
-    root = trees.make_busybox(tmp_path / "tree")
+    root = trees.make_busybox(tmp_path / session.own_name("tree"))
     for name in ("hostname", "ip", "ping", "touch", "test", "stty", "tty", "pwd", "env", "date", "kill", "ps", "head", "wc", "chown", "dd"):
         if not (root / "bin" / name).exists():
             os.symlink("busybox", root / "bin" / name)
@@ -136,7 +136,7 @@ def test_stub_init_reaps(run):
 def no_log():
     """redd keeps the log of a boot; this removes it when the test ends."""
     yield
-    for path in Path("/var/log/redd").glob("tree.log*"):
+    for path in Path("/var/log/redd").glob(f"{session.own_name('tree')}.log*"):
         path.unlink()
 
 
@@ -154,8 +154,8 @@ def test_boot_finds_an_init_and_passes_arguments(run, tree, no_log):
 
 def test_directory_and_machine(redd, run, tree):
     assert run("-M", "other-name", sh="hostname").out == "other-name\n"
-    assert run(sh="hostname").out == "tree\n"
-    assert redd("run", "-q", "/bin/hostname", cwd=tree).out == "tree\n", "without -D it is the working directory"
+    assert run(sh="hostname").out == f"{tree.name}\n"
+    assert redd("run", "-q", "/bin/hostname", cwd=tree).out == f"{tree.name}\n", "without -D it is the working directory"
 
 
 def test_machine_names_an_image(redd, guest):
@@ -390,13 +390,13 @@ def test_namespaces_are_all_new(run):
 
 def test_settings(run, tree):
     os.makedirs("/etc/systemd/nspawn", exist_ok=True)
-    path = "/etc/systemd/nspawn/tree.nspawn"
+    path = f"/etc/systemd/nspawn/{tree.name}.nspawn"
     with open(path, "w", encoding="utf-8") as file:
         file.write("[Exec]\nHostname=from-file\nEnvironment=X=file\n")
     try:
         show = "hostname; echo $X"
         assert run("--settings=yes", sh=show).out.split() == ["from-file", "file"]
-        assert run("--settings=no", sh=show).out.split() == ["tree"]
+        assert run("--settings=no", sh=show).out.split() == [tree.name]
         assert run("--settings=override", "--hostname=option", sh="hostname").out == "from-file\n"
         assert run("--settings=trusted", sh="hostname").out == "from-file\n"
         assert run("--hostname=option", sh="hostname").out == "option\n"

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import peers, trees
+from helpers import peers, session, trees
 
 pytestmark = pytest.mark.skipif(not peers.PATH, reason="systemd-nspawn is not installed")
 
@@ -23,7 +23,7 @@ FITS, FITS_NOT = "twelve-chars", "thirteen-char"
 
 @pytest.fixture
 def tree(tmp_path):
-    return trees.make_busybox(tmp_path / "tree")
+    return trees.make_busybox(tmp_path / session.own_name("tree"))
 
 
 def inside(argv, tree, name, *options, script):

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 
 import pytest
-from helpers import trees
+from helpers import session, trees
 from helpers.security import row
 
 # The mounts before, during and after a machine, in a namespace where they are shared; the session's are private.
@@ -26,7 +26,7 @@ cmp before while && cmp before after
 @pytest.mark.parametrize("options", [(), ("-x",), ("--private-users=no",), ("--read-only",), ("--bind={mount}:/mnt",),
                                      ("--bind-ro={mount}:/mnt:norbind", "--tmpfs=/mnt/below")])  # fmt: skip
 def test_nothing_propagates_to_the_host(redd, tmp_path, options):
-    tree = trees.make_busybox(tmp_path / "tree")
+    tree = trees.make_busybox(tmp_path / session.own_name("tree"))
     (tmp_path / "source/below").mkdir(parents=True)
     subprocess.run(["mkfifo", tmp_path / "go"], check=True)
     options = [option.format(mount=tmp_path / "source") for option in options]

@@ -193,6 +193,11 @@ def is_possible():
     return os.geteuid() == 0 and sys.platform == "linux"
 
 
+def own_name(text):
+    """A name that no other session has: cgroups, which bear machines' names, are shared by all of them."""
+    return f"{tag}-{text}"
+
+
 def is_ours(path):
     """Whether this session made a path or name in something that all sessions share."""
     return (tag is not None and tag in path) or any(name in path for name in claimed_names)
