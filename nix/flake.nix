@@ -21,7 +21,7 @@
         reddPackage = self.packages.${pkgs.system or "x86_64-linux"}.default;
       });
 
-      # machine { system = "x86_64-linux"; modules = [ ./configuration.nix ]; }: what `redd nix create NAME .#NAME` takes.
+      # machine { system = "x86_64-linux"; modules = [ ./configuration.nix ]; } is a package for `redd nix create NAME .#NAME`.
       lib.machine = { system ? "x86_64-linux", modules ? [ ], specialArgs ? { }, nixpkgs ? self.inputs.nixpkgs }:
         (nixpkgs.lib.nixosSystem {
           inherit system specialArgs;

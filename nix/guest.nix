@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What a NixOS system needs to run in a machine of redd's, and what the machine is to be like. `redd nix create` takes the
-# settings from the system it is given; later changes of them are for /etc/systemd/nspawn/NAME.nspawn.
+# A module for NixOS systems that run in a machine of redd: what the system needs, and the settings of its machine. `redd nix
+# create` copies the settings to /etc/systemd/nspawn/NAME.nspawn; later changes have to be made there.
 { config, lib, pkgs, ... }:
 let cfg = config.redd;
 in {
@@ -15,7 +15,7 @@ in {
     hostResolvConf = lib.mkOption {
       type = lib.types.bool;
       default = true;
-      description = "Whether names are resolved by what the host puts into /etc/resolv.conf.";
+      description = "Whether the machine uses the /etc/resolv.conf that the host gives it.";
     };
   };
 
@@ -27,7 +27,7 @@ in {
     # The store is read-only and has no database here; with Store=daemon the host's daemon builds.
     nix.gc.automatic = lib.mkDefault false;
     nix.optimise.automatic = lib.mkDefault false;
-    # A file, so that tools which look from outside find it without the store.
+    # A file instead of a link, so that tools on the host can read it without the store.
     environment.etc."os-release".mode = lib.mkDefault "0444";
 
     system.build.reddSettings = pkgs.writeText "redd.nspawn" (import ./nspawn.nix cfg.settings);

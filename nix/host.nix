@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Machines of a NixOS host, declared: each is a service that makes the machine where it is missing, gives it its generation,
-# and starts it. A rebuild of the host with another system for a machine switches it while it runs. A machine that is
-# not declared any more is stopped, and stays: `redd remove NAME` is a person's to say.
+# A module for NixOS hosts that declares machines. Each is a service that creates the machine if it is missing, sets its
+# generation, and starts it. When a rebuild of the host changes a machine's system, the running machine is switched. A machine
+# that is no longer declared is stopped but kept: only a user runs `redd remove NAME`.
 { config, lib, pkgs, reddPackage ? null, ... }:
 let
   cfg = config.services.redd;
@@ -12,12 +12,12 @@ let
     options = {
       system = lib.mkOption {
         type = lib.types.path;
-        description = "The system to run: what lib.machine gives, or config.system.build.toplevel of another NixOS.";
+        description = "The system to run: the result of lib.machine, or config.system.build.toplevel of any NixOS.";
       };
       store = lib.mkOption {
         type = lib.types.enum [ "closure" "whole" "daemon" ];
         default = "closure";
-        description = "What of the host's store the machine sees.";
+        description = "Which part of the host's store the machine sees.";
       };
       autoStart = lib.mkOption {
         type = lib.types.bool;
@@ -49,7 +49,7 @@ let
     description = "Machine ${name}";
     wantedBy = if m.autoStart then [ "multi-user.target" ] else [ ];
     after = [ "network.target" ];
-    # A new generation is a reload: the machine goes on running.
+    # A new generation reloads the service: the machine keeps running.
     reloadIfChanged = true;
     path = [ config.nix.package ];
     preStart = ''
@@ -64,7 +64,7 @@ let
     serviceConfig = {
       Type = "oneshot";
       RemainAfterExit = true;
-      # The machine's processes are not the service's to kill.
+      # redd stops the machine's processes; systemd must not kill them.
       KillMode = "none";
       Delegate = true;
     };

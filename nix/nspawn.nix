@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The text of a .nspawn file from { Section = { Key = value; }; }. A list is one line each, a boolean yes or no.
+# Formats { Section = { Key = value; }; } as a .nspawn file. A list gives a line for each item, a boolean yes or no.
 settings:
 let
   text = value:
