@@ -95,8 +95,8 @@ def test_nothing_can_be_taken_from_who_enters(redd, tree, user, dropped):
         said = victim.process.stdout.read()
     assert int(re.search(r"met (\d+)", said).group(1)) > 0 and "memory opened" in said, f"the attack saw nobody: it tests nothing\n{said}"
     others = {line for line in said.splitlines() if re.match(r"descriptor (?![012] (pipe:|/dev/null))", line)}
-    # Of the machine: the directory that the program is going to be in.
-    assert not others - {"descriptor 3 root of the machine"}, others
+    # The one that the program is going to be in.
+    assert not others - {"descriptor 3 directory of the machine"}, others
     assert "needle" not in said and "environment" not in said, said
     born, runs = ({name: set(re.findall(rf"^{name}:[ \t]*(.*?)[ \t]*$", text, re.M)) for name in CREDENTIALS} for text in (said, program))
     assert born == runs

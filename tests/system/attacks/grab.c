@@ -50,7 +50,7 @@ static void show_descriptors(const char *pid)
 {
 	for (int fd = 0; fd < 64; fd++) {
 		char path[300], target[300];
-		struct stat it, root;
+		struct stat it, ours;
 		ssize_t n;
 
 		snprintf(path, sizeof(path), "/proc/%s/fd/%d", pid, fd);
@@ -58,10 +58,10 @@ static void show_descriptors(const char *pid)
 		if (n < 0)
 			continue;
 		target[n] = '\0';
-		/* The text alone doesn't say whose "/" it is. */
-		if (strcmp(target, "/") == 0 && stat(path, &it) == 0 && stat("/", &root) == 0 &&
-		    it.st_dev == root.st_dev && it.st_ino == root.st_ino)
-			strcpy(target, "root of the machine");
+		/* The text alone doesn't say whose "/root" it is. */
+		if (stat(path, &it) == 0 && S_ISDIR(it.st_mode) && stat(target, &ours) == 0 &&
+		    it.st_dev == ours.st_dev && it.st_ino == ours.st_ino)
+			strcpy(target, "directory of the machine");
 		printf("descriptor %d %s\n", fd, target);
 	}
 }
