@@ -8,6 +8,11 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define MUST_USE __attribute__((warn_unused_result))
 #define UNUSED __attribute__((unused))
+/*
+ * For a function that runs on a stack given to clone(2): AddressSanitizer knows the stack of the
+ * thread only, and warns about any other when a function is called that doesn't return.
+ */
+#define RUNS_ON_GIVEN_STACK __attribute__((no_sanitize_address))
 #define MIN(a, b)                                                                                  \
 	({                                                                                         \
 		typeof(a) min_a_ = (a);                                                            \

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #include "kernel/sys.h"
+#include "lib/macro.h"
 
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
 #define MAKER_STACK_SIZE ((size_t)16 * 1024)
@@ -62,7 +63,7 @@ static void tell_caller(const struct enter_job *job, const struct enter_report *
 		(void)kill(job->caller, SIGCHLD);
 }
 
-void enter_fail(const struct enter_job *job, enum enter_stage stage, int error)
+RUNS_ON_GIVEN_STACK void enter_fail(const struct enter_job *job, enum enter_stage stage, int error)
 {
 	enter_tell(job->report, ENTER_STATE_FAILED, stage, error);
 	_exit(EXIT_FAILURE);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "kernel/sys.h"
+#include "lib/macro.h"
 #include "machine/enter_child.h"
 
 /* Always a session of its own: with the caller's, /dev/tty inside would be the host's (T01). */
@@ -60,7 +61,7 @@ static int execute(const struct enter_job *job)
 	return error;
 }
 
-int enter_inside_run(void *argument)
+RUNS_ON_GIVEN_STACK int enter_inside_run(void *argument)
 {
 	const struct enter_job *job = argument;
 	enum enter_stage stage = ENTER_STAGE_TERMINAL;

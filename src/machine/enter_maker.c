@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 
 #include "kernel/sys.h"
+#include "lib/macro.h"
 #include "machine/enter_child.h"
 
 #define FD_HIGH 16
@@ -151,7 +152,7 @@ static int clone_inside(struct enter_birth *birth)
 	return (int)SYS_RESULT(pid);
 }
 
-int enter_maker_run(void *argument)
+RUNS_ON_GIVEN_STACK int enter_maker_run(void *argument)
 {
 	struct enter_birth *birth = argument;
 	const struct enter_job *job = birth->job;
