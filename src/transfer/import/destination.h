@@ -35,7 +35,7 @@ void destination_done(struct destination *to);
 /*
  * Finds the place of a name other than "". Creates missing parents, 0755. 0, -ELOOP if a parent is
  * a symbolic link, -ENOTDIR if it is another kind of file, or -errno. The place is valid until the
- * next call.
+ * next call of this function.
  */
 int destination_locate(struct destination *to, const char *name, struct place *ret);
 

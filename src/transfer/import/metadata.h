@@ -35,7 +35,7 @@ struct metadata {
 	uid_t uid;
 	gid_t gid;
 	struct timespec times[2]; /* access, modification; as utimensat(2) takes them */
-	unsigned flags;		  /* flags to add, of FS_IOC_SETFLAGS */
+	unsigned flags;		  /* to be added with FS_IOC_SETFLAGS */
 	struct xattr *xattrs;
 	size_t xattr_count;
 	struct acl named_acls[2]; /* access, default: ACLs with names whose ids are not known yet */
@@ -71,5 +71,5 @@ int metadata_apply_fd(const struct metadata *m, int fd, bool fresh, struct trans
 int metadata_apply_at(const struct metadata *m, int dir_fd, const char *name, mode_t type);
 /* Applies only the extended attributes, which include ACLs. */
 int metadata_apply_xattrs(const struct metadata *m, int fd, struct transfer_stats *stats);
-/* Adds the flags. If the file system refuses them, that is counted. 0 or -errno. */
+/* Adds the flags. Counts flags that the file system does not support. 0 or -errno. */
 int metadata_apply_flags(unsigned flags, int fd, struct transfer_stats *stats);

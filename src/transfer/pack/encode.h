@@ -53,8 +53,8 @@ struct encode_config {
  */
 int encode_parse(const char *text, enum encode_format *ret_format, uint32_t *ret_level);
 /*
- * Finds the format by the suffix of a file name: .tar.xz .txz .tar.zst .tar.zstd .tzst .tar.gz .tgz
- * .tar. 0, or -EINVAL for any other.
+ * Finds the format by the suffix of a file name: .tar, .tar.xz, .txz, .tar.zst, .tar.zstd, .tzst,
+ * .tar.gz or .tgz. 0, or -EINVAL for any other.
  */
 int encode_format_from_name(const char *path, enum encode_format *ret);
 

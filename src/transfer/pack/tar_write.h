@@ -31,8 +31,8 @@ struct tar_entry {
 };
 
 /*
- * All functions return 0 or -errno: that of the encoder, or -ENAMETOOLONG for a name over
- * TAR_NAME_MAX.
+ * All functions return 0 or -errno: that of the encoder, or -ENAMETOOLONG for a name or link target
+ * over TAR_NAME_MAX.
  */
 #define TAR_NAME_MAX 65536
 
