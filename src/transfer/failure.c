@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Words a failure into shared memory. Never prints: the parent does, once. Runs in the worker.
+ * Writes the text of a failure into shared memory. Must never print: the parent does so, once. Runs
+ * in the worker.
  */
 #include "transfer/failure.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Shows progress. Never ends a transfer because it can't. Runs in the parent.
+ * Shows progress. Must never end a transfer because its output fails. Runs in the worker's parent,
+ * or in the packing process.
  */
 #include "transfer/progress.h"
 
@@ -16,7 +17,7 @@
 
 #define TERMINAL_INTERVAL_US (100 * USEC_PER_MSEC)
 #define LINES_INTERVAL_US (1 * USEC_PER_SEC)
-/* Elsewhere than on a terminal a line for each tenth, and one in ten seconds at least. */
+/* Without a terminal: a line for each tenth of the input, and at least one every ten seconds. */
 #define LINES_STEP_PERCENT 10
 #define LINES_STEP_US (10 * USEC_PER_SEC)
 #define JSON_INTERVAL_US (250 * USEC_PER_MSEC)
@@ -68,7 +69,7 @@ int progress_timeout_ms(const struct progress *p)
 
 struct figures {
 	uint64_t read;
-	uint64_t rate; /* bytes a second */
+	uint64_t rate; /* bytes per second */
 	uint64_t left_us;
 	unsigned percent;
 };
@@ -118,7 +119,7 @@ static void draw_terminal(struct progress *p, const struct figures *f)
 	int n;
 
 	figures_to_text(p, f, text, sizeof(text));
-	/* Cut at the right margin by the terminal, not wrapped: a wrapped line can't be redrawn. */
+	/* Switch off the terminal's line wrapping meanwhile: a wrapped line can't be redrawn. */
 	n = snprintf(line, sizeof(line), "\r\033[?7l%s: %s\033[K\033[?7h", p->name, text);
 	if (n > 0 && write(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1)) > 0)
 		p->drawn = true;

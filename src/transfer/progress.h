@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Shows how far a transfer is: one line that is drawn anew on a terminal, a line now and then
- * elsewhere, or JSON lines on stdout. A terminal that goes away is no error.
+ * Shows the progress of a transfer: one line that is redrawn on a terminal, a new line now and then
+ * elsewhere, or JSON lines on stdout. A terminal that goes away is not an error.
  */
 #pragma once
 
@@ -22,18 +22,19 @@ struct progress {
 	enum progress_style style;
 	const char *name;
 	const struct transfer_stats *stats;
-	uint64_t total;	     /* bytes of the input, 0 when it's not known (a pipe) */
+	uint64_t total;	     /* bytes of input; 0 if unknown (a pipe) */
 	uint64_t started_us; /* monotonic */
-	uint64_t next_us;    /* when to show it again */
-	unsigned percent;    /* at the last line */
-	bool drawn;	     /* a line on the terminal is open */
+	uint64_t next_us;    /* time of the next update, monotonic */
+	unsigned percent;    /* as of the last line printed */
+	bool drawn;	     /* there is a line to erase on the terminal */
 };
 
+/* Borrows `name`. The caller sets p->stats and p->total afterwards. */
 void progress_start(struct progress *p, const struct import_request *request, const char *name);
 /* Milliseconds until progress_tick() should be called again, or -1. */
 int progress_timeout_ms(const struct progress *p);
 void progress_tick(struct progress *p);
-/* Takes the line off the terminal, before anything else is printed. */
+/* Erases the line on the terminal. Call it before printing anything else. */
 void progress_clear(struct progress *p);
-/* The result: the time it took, what was read and written. */
+/* Shows the result: the time it took, and the bytes read and unpacked. */
 void progress_finish(struct progress *p, const char *path);

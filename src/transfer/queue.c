@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ordered, bounded queue between decoding and unpacking. Buffers are used again: fresh ones of
- * 16 MiB would cost a page fault for each of their pages. Never prints. Runs in the worker.
+ * The ordered, bounded queue between decoding and unpacking. Buffers are reused, because a fresh
+ * one of 16 MiB costs a page fault for each of its pages. Must never print. Runs in the worker.
  */
 #include "transfer/queue.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define QUEUE_SPARE_BUFFERS 2
-/* Larger ones are rare, and two of them would double the memory of the queue. */
+/* Larger buffers are rare, and two spare ones would double the memory of the queue. */
 #define QUEUE_SPARE_SIZE_MAX ((size_t)32 * 1024 * 1024)
 
 struct queue {
@@ -19,7 +19,7 @@ struct queue {
 	pthread_cond_t writable;
 	struct chunk *head;
 	struct chunk *tail;
-	size_t consumed; /* bytes of the head that were handed out */
+	size_t consumed; /* bytes of the head that the consumer has been given */
 	size_t in_flight;
 	size_t budget;
 	struct chunk *spare;
@@ -66,7 +66,7 @@ void queue_free(struct queue *q)
 	free(q);
 }
 
-/* A used buffer that is large enough without wasting more than it holds. */
+/* A spare buffer that is large enough, and at most about twice as large as needed. */
 static struct chunk *queue_take_spare(struct queue *q, size_t capacity)
 {
 	for (struct chunk **at = &q->spare; *at; at = &(*at)->next) {
@@ -195,7 +195,7 @@ static void queue_drop_head(struct queue *q)
 	(void)pthread_cond_signal(&q->writable);
 }
 
-/* True when there is something to tell the consumer. */
+/* True if the consumer need not wait: there are bytes, an error, or the end. */
 static bool queue_step(struct queue *q, const void **ret, ssize_t *ret_size)
 {
 	struct chunk *c = q->head;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Imports of whole systems. Loud: what fails is logged once, here, with the next step.
+ * Imports images from archives. Loud: each failure is logged once, with a hint where there is one.
  *
  * An import appears under its name complete or not at all: it is unpacked into a hidden folder of
- * the pool (".#import-NAME.XXXX", mode 0700, locked by the importer), synced, then renamed. What a
- * killed importer left is removed by the next command through transfer_clean_leftovers().
+ * the pool (".#import-NAME.XXXX", mode 0700, locked by the importer), synced, then renamed. If an
+ * importer is killed, the next command removes its folder with transfer_clean_leftovers().
  *
- * The archive is hostile: it is decompressed and unpacked by a forked worker that may write
- * nowhere but beneath the hidden folder.
+ * The archive may be hostile, so a forked worker decompresses and unpacks it. The worker can write
+ * only beneath the hidden folder.
  */
 #pragma once
 
@@ -23,25 +23,28 @@ enum transfer_output {
 
 struct import_request {
 	const char *source; /* a file, or "-" for the standard input */
-	const char *name;   /* NULL: from the file's name, see machine_name_from_path() */
-	const char *pool;   /* NULL: TRANSFER_POOL_DEFAULT; made (0700) when missing */
+	const char *name;   /* NULL: derived from the file name, see machine_name_from_path() */
+	const char *pool;   /* NULL: TRANSFER_POOL_DEFAULT; created (0700) if missing */
 	bool force;	    /* replace an image of that name */
 	bool read_only;	    /* mark the image as `machinectl read-only` does */
 	bool quiet;	    /* no progress and no summary */
 	enum transfer_output output;
 	/*
-	 * Refuse an archive that unpacks to more bytes on disk; UINT64_MAX: no limit but the disk;
+	 * The most bytes on disk that the archive may unpack to. UINT64_MAX: no limit but the disk;
 	 * 0: what the pool's file system can spare.
 	 */
 	uint64_t max_bytes;
 };
 
-/* 0, or -errno after it was logged; -EINVAL for a bad name, -ECANCELED after SIGINT or SIGTERM. */
+/*
+ * 0, or -errno after the failure was logged: -EINVAL for a bad name, -ECANCELED after SIGINT or
+ * SIGTERM, …
+ */
 int transfer_import_tar(const struct import_request *request);
 
 /*
- * Removes what dead importers left in the pool. Imports that run now are left alone. Quiet but for
- * a debug line. The number removed, or -errno of the first failure: -ETIME when `budget_us`
- * (UINT64_MAX: no limit) was not enough, and the next command goes on.
+ * Removes the folders that killed importers left in the pool, and leaves running imports alone.
+ * Quiet. Returns the number of folders removed, or -errno of the first failure: -ETIME if
+ * `budget_us` microseconds (UINT64_MAX: no limit) were not enough; the next command then continues.
  */
 int transfer_clean_leftovers(int pool_fd, uint64_t budget_us);

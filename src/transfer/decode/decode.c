@@ -18,7 +18,7 @@
 #include "transfer/decode/decode_xz_index.h"
 #include "transfer/decode/decode_xz_jobs.h"
 
-/* Of a chunk: large enough that passing it between threads costs little. */
+/* Size of a chunk: large enough that passing it between threads costs little. */
 #define PIECE_SIZE ((size_t)512 * 1024)
 /*
  * Size of the queue. Per processor, enough to decode a block of xz -6 (24 MiB, and its compressed
@@ -27,10 +27,10 @@
 #define BUDGET_PER_CPU ((size_t)48 * 1024 * 1024)
 #define BUDGET_MIN (2 * BUDGET_PER_CPU)
 #define BUDGET_MAX ((size_t)512 * 1024 * 1024)
-/* For serial formats: few, so that chunks stay in the processor's cache. */
+/* Chunks of a serial format: few, so that they stay in the processor's cache. */
 #define PIECES_IN_FLIGHT 8
 #define MAGIC_MAX 6
-/* The stack of a thread; and the chunks, buffers and decoder of a serial format. */
+/* The stack of a thread; and all chunks, buffers and the decoder of a serial format. */
 #define STACK_MAX (UINT64_C(1) * 1024 * 1024)
 #define SERIAL_MEMORY_MAX (UINT64_C(32) * 1024 * 1024)
 /* Mostly the window, see decode_zstd.c. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Between decode.c and the formats. A decoder reads the source to its end and puts what it
- * decompressed into the queue, in order. It runs in a thread of the worker. It words its failure
- * and returns it; -ECANCELED needs no words.
+ * The interface between decode.c and the formats. A decoder reads the source to its end and puts
+ * the decompressed bytes into the queue, in order. It runs in a thread of the worker. It words its
+ * failure (failure.h) and returns it; -ECANCELED needs no text.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ int decode_bzip2(struct decode_stream *s);
 int decode_zstd(struct decode_stream *s);
 int decode_xz(struct decode_stream *s);
 
-/* What is left to read, and the space that is left for output. */
+/* Input that is left to read, and space that is left for output. */
 struct decode_step {
 	const uint8_t *in;
 	size_t in_size;
@@ -38,26 +38,28 @@ struct decode_step {
 	size_t out_size;
 };
 
-/* A format whose files are members, one after another. */
+/* A format whose files consist of members, one after another. */
 struct member_format {
 	const char *name;
 	uint8_t magic[3]; /* each member starts with it */
 	size_t magic_size;
 	int (*begin)(void *state); /* 0 or -ENOMEM */
-	/* Decodes some, and moves `step` past it: 1 at the member's end, 0, or -errno, worded. */
+	/*
+	 * Decodes some input and advances `step`. 1 at the end of the member, 0, or -errno, worded.
+	 */
 	int (*step)(struct decode_stream *s, void *state, struct decode_step *step);
 	void (*end)(void *state);
 };
 int decode_members(struct decode_stream *s, const struct member_format *format, void *state);
 
-/* Space for output: its size (never 0), or -errno. */
+/* Finds space for output. Returns its size (never 0), or -errno. */
 ssize_t decode_room(struct decode_stream *s, uint8_t **ret);
-/* `size` bytes of that space were filled. */
+/* Adds `size` bytes of that space to the output. */
 void decode_commit(struct decode_stream *s, size_t size);
 /* Publishes what was filled so far. Call it before you add a chunk to the queue yourself. */
 void decode_flush(struct decode_stream *s);
 
-/* Input, with the failure worded: bytes, 0 at the end, or -errno. */
+/* source_fill() that words its failure: bytes, 0 at the end, or -errno. */
 ssize_t decode_input(struct decode_stream *s, const uint8_t **ret);
 int decode_truncated(struct decode_stream *s, const char *format);
 int decode_corrupt(struct decode_stream *s, const char *format, const char *detail);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What gzip and bzip2 share. A file may hold several members (pigz and pbzip2 write many); what
- * follows the last one and is no member is ignored, as gzip and bzip2 do. Serial, because neither
+ * The code that gzip and bzip2 share. A file may hold several members (pigz and pbzip2 write many).
+ * Data after the last member is ignored, as gzip and bzip2 do. Decoding is serial, because neither
  * format says how long a member is. Must never end without an error inside a member. Runs in a
  * thread of the worker.
  */
@@ -24,7 +24,7 @@ static int decode_member(struct decode_stream *s, const struct member_format *fo
 		if (in_size == 0)
 			return decode_truncated(s, format->name);
 		step.in_size = (size_t)in_size;
-		/* When the output is full, there may be more that needs no further input. */
+		/* If the output is full, the decoder may hold more that needs no further input. */
 		do {
 			ssize_t out_size = decode_room(s, &step.out);
 
@@ -56,7 +56,7 @@ int decode_members(struct decode_stream *s, const struct member_format *format, 
 		n = source_peek(s->source, format->magic_size, &data);
 	} while (n >= (ssize_t)format->magic_size &&
 		 memcmp(data, format->magic, format->magic_size) == 0);
-	/* Read the rest, so that a program that writes into a pipe can end. */
+	/* Read the rest, so that a program that writes into the pipe can end. */
 	while ((n = decode_input(s, &data)) > 0)
 		source_consume(s->source, (size_t)n);
 	return (int)n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Passes on an archive that is not compressed, so that reading overlaps unpacking. Runs in a thread
- * of the worker.
+ * Passes on an archive that is not compressed. The thread lets reading overlap unpacking. Runs in a
+ * thread of the worker.
  */
 #include "transfer/decode/decode_internal.h"
 

@@ -85,9 +85,9 @@ static bool xz_sizes_known(const lzma_block *block)
 }
 
 /*
- * How many bytes of input a parallel decoding of the block keeps in memory; 0 if the block takes
- * too much memory for that. The decoder is not counted: it belongs to the thread, and is not held
- * until the unpacker has read the block.
+ * The bytes of input that decoding the block in parallel keeps in memory; 0 if the block takes too
+ * much memory for that. The decoder is not counted: it belongs to the thread, and is not held until
+ * the unpacker has read the block.
  */
 static size_t xz_job_extra(const struct xz *x, const lzma_block *block, uint64_t decoder_memory)
 {
@@ -222,7 +222,9 @@ static int xz_block(struct xz *x, uint8_t first)
 	return r;
 }
 
-/* Checks that the index matches the blocks of the stream. Its first byte (0) was read already. */
+/*
+ * Checks that the index matches the blocks of the stream. Its first byte (0) has been read already.
+ */
 static int xz_check_index(struct xz *x)
 {
 	static const uint8_t indicator = 0;
@@ -290,7 +292,9 @@ static int xz_stream(struct xz *x)
 	return r < 0 ? r : xz_check_footer(x);
 }
 
-/* Stream padding: zeros, a multiple of four. 1 when another stream follows, 0 at the end. */
+/*
+ * Reads stream padding: zero bytes, a multiple of four. 1 if another stream follows, 0 at the end.
+ */
 static int xz_padding(struct xz *x)
 {
 	uint64_t zeros = 0;

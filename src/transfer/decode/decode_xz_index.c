@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads the index of an xz file from the end of the file. Must never take it for more than a hint.
+ * Reads the index of an xz file from the end of the file. Must never trust it: it is only a hint.
  * Runs in a thread of the worker.
  */
 #include "transfer/decode/decode_xz_index.h"

@@ -15,5 +15,9 @@
 /* Reads up to `size` bytes at `offset`; bytes, or -errno. */
 typedef int64_t (*xz_read_at_fn)(void *userdata, void *data, size_t size, uint64_t offset);
 
-/* The combined index of all streams of a file of `size` bytes; -EBADMSG when there is none. */
+/*
+ * Reads the combined index of all streams in a file of `size` bytes. The caller frees it with
+ * lzma_index_end(). 0, -EBADMSG if there is none, -ENOMEM if it takes more than
+ * XZ_INDEX_MEMORY_MAX, or the error of read_at().
+ */
 int xz_index_read(xz_read_at_fn read_at, void *userdata, uint64_t size, lzma_index **ret);

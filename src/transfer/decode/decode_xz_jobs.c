@@ -14,7 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/macro.h"
 
-/* Decode this much before the unpacker gets to see it. */
+/* Bytes decoded before they are published to the unpacker. */
 #define STEP_SIZE ((size_t)512 * 1024)
 
 struct xz_jobs {

@@ -13,8 +13,7 @@
 /* Memory of all decoders together. A thread keeps its decoder from block to block. */
 #define XZ_JOBS_MEMORY_MAX (UINT64_C(512) * 1024 * 1024)
 
-/* Memory of one decoder: xz -9 has dictionaries of 64 MiB; larger ones come from hand-made options.
- */
+/* Memory of one decoder: xz -9 has dictionaries of 64 MiB; only custom options need larger ones. */
 #define XZ_DECODER_MEMORY_MAX (UINT64_C(260) * 1024 * 1024)
 
 struct xz_jobs;

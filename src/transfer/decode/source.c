@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads the compressed input. Never seeks: a pipe and a file are treated alike, but for the index
- * of an xz file, which xz_index.c reads with pread(). Runs in the worker's reading thread.
+ * Reads the compressed input. Must never seek, so that pipes and files are treated alike. Only the
+ * index of an xz file is read out of order, by decode_xz.c with pread(2). Runs in the worker.
  */
 #include "transfer/decode/source.h"
 

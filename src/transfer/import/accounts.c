@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looks up the names of a hostile tree. Must never ask NSS. Runs in the worker.
+ * Looks up names in the files of a tree that may be hostile. Must never ask NSS, which answers for
+ * this host. Runs in the worker.
  */
 #include "transfer/import/accounts.h"
 
@@ -18,7 +19,10 @@ static int row_compare(const void *a, const void *b)
 	const struct account *x = a, *y = b;
 	int order = strcmp(x->name, y->name);
 
-	/* The first line that has a name counts; all names point into one text. */
+	/*
+	 * The first line with a name counts. All names point into one text, so pointers tell the
+	 * order.
+	 */
 	return order != 0 ? order : (x->name > y->name) - (x->name < y->name);
 }
 
@@ -90,7 +94,7 @@ int account_find(const struct account_list *names, const char *name, uint32_t *r
 {
 	size_t low = 0, high = names->count;
 
-	/* The lowest of equal names: bsearch(3) finds any of them. */
+	/* Find the first of several equal names; bsearch(3) would find any of them. */
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The users and groups of an unpacked tree, by name, from its own files: never from this host's.
- * Runs in the worker. Quiet.
+ * Maps the names of users and groups to ids, by the files of an unpacked tree: never by those of
+ * this host. Runs in the worker. Quiet.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct account {
 };
 
 struct account_list {
-	char *text; /* what the rows point into */
+	char *text; /* owns the names in `rows` */
 	struct account *rows;
 	size_t count;
 };
@@ -26,8 +26,11 @@ struct accounts {
 	struct account_list users, groups;
 };
 
-/* A tree whose files are missing, or aren't files, or are too large has no names. 0 or -ENOMEM. */
+/*
+ * A file that is missing, too large or not a regular file gives no names. The caller frees *ret
+ * with accounts_done(). 0 or -ENOMEM.
+ */
 int accounts_read(int root_fd, struct accounts *ret);
 void accounts_done(struct accounts *names);
-/* 0 or -ESRCH. root is 0 also where no file says so. */
+/* 0 or -ESRCH. "root" is 0 even if no file lists it. */
 int account_find(const struct account_list *names, const char *name, uint32_t *ret_id);

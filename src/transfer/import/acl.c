@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads and encodes ACLs, so that libacl isn't needed. Must never ask this host for a name. Runs in
- * the worker.
+ * Reads and encodes ACLs, which saves the dependency on libacl. Must never ask this host for a
+ * name. Runs in the worker.
  */
 #include "transfer/import/acl.h"
 
@@ -24,7 +24,7 @@ static const struct {
 	{ARCHIVE_ENTRY_ACL_MASK, ACL_MASK},	      {ARCHIVE_ENTRY_ACL_OTHER, ACL_OTHER},
 };
 
-/* 1 when the number is not known. */
+/* 1 if the id is not known. */
 static int ace_from_archive(int archive_tag, int perm, int id, struct ace *ret)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
@@ -60,7 +60,7 @@ static int acl_collect(struct archive_entry *entry, int type, struct acl *acl)
 		struct ace *ace = &acl->aces[acl->count];
 		int r;
 
-		/* One is left for a mask. */
+		/* Leave room for a mask. */
 		if (acl->count + 1 >= ACL_ENTRIES_MAX)
 			return -E2BIG;
 		r = ace_from_archive(tag, perm, id, ace);
@@ -84,7 +84,7 @@ void acl_done(struct acl *acl)
 	*acl = (struct acl){};
 }
 
-/* Named ones are kept until the end, and there may be one for each file. */
+/* Returns unused memory: ACLs with names are kept until the end, possibly one per file. */
 static void acl_shrink(struct acl *acl)
 {
 	struct ace *small = reallocarray(acl->aces, MAX(acl->count, (size_t)1), sizeof(*small));
@@ -102,7 +102,7 @@ int acl_read(struct archive_entry *entry, bool defaults, struct acl *ret)
 	if (count > (int)ACL_ENTRIES_MAX)
 		return -E2BIG;
 	if (count > 0) {
-		/* The entries of the mode bits may not be in the count. */
+		/* The count may leave out the entries of the mode bits. */
 		acl.aces = calloc(ACL_ENTRIES_MAX, sizeof(*acl.aces));
 		if (!acl.aces)
 			return -ENOMEM;
@@ -125,7 +125,10 @@ bool acl_has_names(const struct acl *acl)
 	return false;
 }
 
-/* The kernel refuses named entries without a mask; what they grant is then their union. */
+/*
+ * The kernel refuses entries for named users and groups without a mask. Adds one that grants all
+ * that the entries grant.
+ */
 static size_t acl_add_mask(struct ace *aces, size_t n)
 {
 	uint16_t all = 0;

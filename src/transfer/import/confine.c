@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Takes rights away from the worker before it sees the first byte of an archive. Must never leave
- * a thread behind that keeps them: all of it runs before threads are made.
+ * Takes rights away from the worker before it unpacks an archive. Must never leave a thread that
+ * keeps them: all but the memory limit, which holds for all threads, is done before threads exist.
+ * Runs in the worker.
  */
 #include "transfer/import/confine.h"
 
@@ -22,7 +23,7 @@
 #include "lib/cleanup.h"
 #include "lib/macro.h"
 
-/* A sanitizer's shadow counts as memory in use, and it has something to say. */
+/* The sanitizer's shadow counts as memory in use, and its reports need stderr. */
 #ifdef __SANITIZE_ADDRESS__
 #define HAS_SHADOW_MEMORY
 #elif defined(__has_feature)
@@ -40,13 +41,13 @@
 #ifndef LANDLOCK_CREATE_RULESET_VERSION
 #define LANDLOCK_CREATE_RULESET_VERSION (1U << 0)
 #endif
-/* ABI 2 brought REFER, without which no hard link between directories can be made. */
+/* ABI 2 adds REFER, without which no hard link between directories can be made. */
 #define LANDLOCK_ABI_MIN 2
-/* Files: up to REFER is ABI 2, TRUNCATE is ABI 3, ioctl(2) on devices ABI 5. */
+/* File rights: up to REFER in ABI 2, TRUNCATE in ABI 3, ioctl(2) on devices in ABI 5. */
 #define LANDLOCK_FS_ABI2 ((UINT64_C(1) << 14) - 1)
 #define LANDLOCK_FS_ABI3 ((UINT64_C(1) << 15) - 1)
 #define LANDLOCK_FS_ABI5 ((UINT64_C(1) << 16) - 1)
-/* bind and connect of TCP are ABI 4; abstract sockets and signals outwards ABI 6. */
+/* TCP bind and connect since ABI 4; abstract sockets and signals to the outside since ABI 6. */
 #define LANDLOCK_NET_ALL UINT64_C(3)
 #define LANDLOCK_SCOPE_ALL UINT64_C(3)
 
@@ -114,13 +115,13 @@ int confine_process(int parent_pid)
 	(void)setrlimit(RLIMIT_CORE, &none);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
-	/* The parent may have died before the kernel knew whom to tell. */
+	/* The parent may have died before prctl() was called. */
 	return getppid() == parent_pid ? 0 : -EOWNERDEAD;
 }
 
 /*
- * Of private writable memory, stacks of threads included, not of address space: the allocator
- * reserves 64 MiB of that for each thread, and uses little of it.
+ * The limit holds for private writable memory, including the stacks of threads. Address space is
+ * not limited: the allocator reserves 64 MiB of it for each thread and uses little.
  */
 int confine_memory(uint64_t bytes)
 {

@@ -1,41 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a transfer worker may still do: files beneath one directory, with the capabilities, system
- * calls and memory that making a system's files needs. Quiet. Sources: landlock(7),
- * capabilities(7), seccomp(2).
+ * Confines the worker: it can only reach files beneath one directory, with the capabilities, system
+ * calls and memory that unpacking a system needs. Quiet. Sources: landlock(7), capabilities(7),
+ * seccomp(2).
  */
 #pragma once
 
 #include <stdint.h>
 
 /*
- * Closes all descriptors but those in `keep`; 0, 1 and 2 become /dev/null unless kept. To be
- * called before threads exist. 0 or -errno.
+ * Closes all descriptors except those in `keep`; 0, 1 and 2 become /dev/null unless kept. Call it
+ * before threads exist. 0 or -errno.
  */
 int confine_close_fds(const int *keep, unsigned count);
 
-/* Dies with the parent; makes no core; ignores the signals that are the parent's to act on. */
+/*
+ * Makes this process die with its parent, dump no core, and ignore signals that the parent handles.
+ * 0, -EOWNERDEAD if the parent has died already, or -errno.
+ */
 int confine_process(int parent_pid);
 
 /*
- * Allocations beyond that many bytes fail. 0, -EOPNOTSUPP in a build whose sanitizer takes far
- * more, or -errno.
+ * Makes allocations beyond that many bytes fail. 0, -EOPNOTSUPP in a build with a sanitizer that
+ * takes far more, or -errno.
  */
 int confine_memory(uint64_t bytes);
 
-/* Drops every capability but those for making files, from all sets, and sets no_new_privs. */
+/*
+ * Drops all capabilities except those for creating files, from all sets, and sets no_new_privs. 0
+ * or -errno.
+ */
 int confine_drop_capabilities(void);
 
 /*
- * Landlock: from now on this process opens, makes, links and removes files beneath tree_fd only.
- * 0, or -EOPNOTSUPP where the kernel has none that allows hard links between directories (before
- * 5.19, or switched off).
+ * Landlock: from now on this process can open, create, link and remove files only beneath tree_fd.
+ * 0, -EOPNOTSUPP if landlock is switched off or can't allow hard links between directories (before
+ * Linux 5.19), or -errno.
  */
 int confine_to_tree(int tree_fd);
 
 /*
- * From now on only the system calls that unpacking needs, confine_calls.c; the others fail with
- * ENOSYS, and those of another ABI of the processor kill. Threads can be made, processes not. Needs
- * no_new_privs. 0 or -errno.
+ * seccomp: from now on this process can only make the system calls that unpacking needs, listed in
+ * confine_calls.c. Others fail with ENOSYS; calls through another ABI of the processor kill the
+ * process. Threads can be created, processes cannot. Needs no_new_privs. 0 or -errno.
  */
 int confine_calls(void);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The system calls of the unpacking process, an allow-list of its own: far shorter than a payload's
- * (host/seccomp-gen), for this processor's main ABI only, and so a constant of the compiler's
- * making. Its length costs nothing: the kernel remembers in a bitmap what is always allowed.
+ * The allow-list of the worker's system calls. It is far shorter than a payload's
+ * (host/seccomp-gen) and covers only the main ABI of this processor, so the filter is a constant.
+ * Its length costs nothing: the kernel keeps a bitmap of the calls that are always allowed.
  *
- * Must never allow a way to another process, another program, a socket or a mount. What is not
- * listed fails as in a kernel that lacks it, because a newer libc then takes an older call.
+ * Must never allow a call that reaches another process, another program, a socket or a mount. A
+ * call that is not listed fails as in a kernel that lacks it, because a newer libc then falls back
+ * to an older call. Runs in the worker.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -44,13 +45,13 @@
 #else
 #define LOW_HALF 0
 #endif
-/* The low 32 bits of an argument: all of the flags and commands that are compared here. */
+/* Loads the low 32 bits of an argument: they hold all flags and commands compared here. */
 #define LOAD_ARGUMENT(n)                                                                           \
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]) + LOW_HALF)
 #define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
 #define ABSENT RETURN(SECCOMP_RET_ERRNO | ENOSYS)
-/* What follows is skipped unless A is the number. */
+/* Skips `skipped` instructions unless A equals `number`. */
 #define UNLESS(number, skipped) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, skipped)
 #define ALLOW(name) UNLESS(__NR_##name, 1), RETURN(SECCOMP_RET_ALLOW)
 
@@ -60,7 +61,7 @@ static const struct sock_filter calls[] = {
 	RETURN(SECCOMP_RET_KILL_PROCESS),
 	LOAD(nr),
 
-	/* The archive, and what files are made of. */
+	/* Read the archive, create files. */
 	ALLOW(read),
 	ALLOW(write),
 	ALLOW(writev),
@@ -149,14 +150,14 @@ static const struct sock_filter calls[] = {
 	ALLOW(clock_gettime64),
 #endif
 
-	/* Less memory from here on. Of this process only: 0 is its pid. */
+	/* Lower the memory limit, but only that of this process: pid 0. */
 	UNLESS(__NR_prlimit64, 4),
 	LOAD_ARGUMENT(0),
 	UNLESS(0, 1),
 	RETURN(SECCOMP_RET_ALLOW),
 	ABSENT,
 
-	/* A thread, no process: libc takes this call where it finds no clone3. */
+	/* Create a thread, not a process. libc falls back to clone() when clone3() fails. */
 	UNLESS(__NR_clone, 4),
 #ifdef __s390x__
 	LOAD_ARGUMENT(1),
@@ -167,7 +168,7 @@ static const struct sock_filter calls[] = {
 	RETURN(SECCOMP_RET_ALLOW),
 	ABSENT,
 
-	/* No memory that holds code: neither a new mapping nor a change to one. */
+	/* No executable memory: neither as a new mapping nor by changing one. */
 	UNLESS(__NR_mprotect, 4),
 	LOAD_ARGUMENT(2),
 	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),

@@ -24,7 +24,7 @@ int cpu_limit_check(pid_t pid, const struct transfer_stats *stats)
 	struct timespec used;
 	clockid_t clock;
 
-	/* A process that has ended has no clock; the caller sees its end by the pidfd. */
+	/* A process that has ended has no clock; the caller notices the end through the pidfd. */
 	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
 		return 0;
 	if ((uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000 > allowed_us)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Limits the processor time of the worker in proportion to its progress: a hostile archive can have
- * headers that take libarchive very long to read. Quiet.
+ * Limits the worker's processor time in proportion to its progress: in a hostile archive,
+ * libarchive may need very long to read the headers. Quiet.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #define CPU_LIMIT_INTERVAL_MS 1000
 
 /*
- * The most processor time that this much progress may take, in microseconds. Generous even for the
+ * The processor time that this much progress may take, in microseconds. Generous even for the
  * slowest machine. Decoders run ahead of the unpacker, so compressed bytes count as well.
  */
 uint64_t cpu_limit_allowed_us(uint64_t bytes_read, uint64_t bytes_decoded, uint64_t entries);

@@ -61,7 +61,7 @@ void deferred_done(struct deferred *d)
 	inode_map_done(&d->records);
 }
 
-/* Names in ACLs are looked up in the image itself. Its root is the folder `lone`, or "". */
+/* Looks up the names in ACLs in the image itself, whose root is the folder `lone`, or "". */
 static int deferred_resolve_names(struct deferred *d, const struct destination *to,
 				  const char *lone, struct transfer_stats *stats)
 {

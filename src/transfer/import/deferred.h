@@ -17,22 +17,22 @@
 
 struct deferred {
 	struct inode_map records;
-	char at[NAME_MAX + 1]; /* the file that deferred_apply() works on, for messages */
+	char at[NAME_MAX + 1]; /* name of the file that deferred_apply() works on, for messages */
 };
 
 /*
- * `path` is for messages only. On success they take what `meta` owns. -E2BIG if the records would
- * take more than INODE_MAP_BYTES_MAX, -ENOMEM.
+ * `path` is for messages only. On success the records own what `meta` owned. 0, -E2BIG if the
+ * records would take more than INODE_MAP_BYTES_MAX, or -ENOMEM.
  */
 int deferred_add_directory(struct deferred *d, uint64_t ino, const char *path,
 			   struct metadata *meta, bool fresh);
 int deferred_add_file(struct deferred *d, uint64_t ino, const char *path, struct metadata *meta);
-/* The inode's last name was removed. */
+/* Drops the record of an inode whose last name was removed. */
 void deferred_forget(struct deferred *d, uint64_t ino);
 void deferred_done(struct deferred *d);
 
 /*
- * Applies all records, in one walk over the tree. On error d->at tells what it failed on; -ESTALE
- * if inode numbers changed, so that records were not found.
+ * Applies all records in one walk over the tree. 0 or -errno, with d->at set to the name of the
+ * file that failed; -ESTALE if inode numbers have changed, so that records were not found.
  */
 int deferred_apply(struct deferred *d, const struct destination *to, struct transfer_stats *stats);

@@ -115,7 +115,7 @@ int destination_clear(struct destination *to, const char *name, const struct pla
 	*ret_ino = S_ISDIR(st.st_mode) || st.st_nlink == 1 ? st.st_ino : 0;
 	if (!S_ISDIR(st.st_mode))
 		return 0;
-	/* Otherwise later entries would be created in the removed directory. */
+	/* Close the removed directory: later entries must not be created in it. */
 	if (to->parent_fd >= 0 && entry_is_below(to->parent, name) &&
 	    place->dir_fd != to->parent_fd)
 		destination_forget_parent(to);

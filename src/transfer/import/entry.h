@@ -5,17 +5,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* With the NUL; the kernel resolves no longer path in one go. */
+/* PATH_MAX, including the NUL: the kernel accepts no longer path. */
 #define ENTRY_NAME_SIZE 4096
 
 /*
- * Leading slashes, "//", "." and trailing slashes go; "" is the root itself. 0, -EXDEV for a name
- * with "..", -ENAMETOOLONG for one over ENTRY_NAME_SIZE or with a part over NAME_MAX.
+ * Removes leading and trailing slashes, empty components and "."; "" is the root itself. 0, -EXDEV
+ * for a name with "..", -ENAMETOOLONG for a name over ENTRY_NAME_SIZE or with a component over
+ * NAME_MAX.
  */
 int entry_clean_name(const char *raw, char ret[static ENTRY_NAME_SIZE]);
 
-/* True when `path` is `dir` or lies below it. Everything lies below "". */
+/* True if `path` is `dir` or lies below it. Everything lies below "". */
 bool entry_is_below(const char *path, const char *dir);
 
-/* Length of the parent part of a clean name, without its slash: 0 when it lies in the root. */
+/* Length of the parent part of a clean name, without its slash; 0 if the name lies in the root. */
 size_t entry_parent_length(const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The import of a tar archive, from the request to the image under its name. Runs in the caller's
- * process; the archive itself is only ever seen by the worker. Loud: logs each failure once.
+ * Imports a tar archive, from the request to the published image. Runs in the caller's process.
+ * Must never read the archive itself: only the worker does. Loud: logs each failure once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,8 +38,8 @@ struct import {
 	int source_fd;
 	int signal_fd;
 	sigset_t old_signals;
-	struct image *replaced; /* with --force: what has the name now */
-	struct image_lock lock; /* of it */
+	struct image *replaced; /* with --force: the image that has the name */
+	struct image_lock lock; /* of the replaced image */
 	struct staging staging;
 	struct worker worker;
 	struct progress progress;
@@ -167,7 +167,7 @@ static int import_open_source(struct import *i)
 	return 0;
 }
 
-/* SIGHUP is read and ignored: the import goes on when its terminal goes away. */
+/* SIGHUP is read and ignored: the import continues when its terminal goes away. */
 static int import_catch_signals(struct import *i)
 {
 	sigset_t set;
@@ -257,7 +257,7 @@ static int import_took_too_long(struct import *i)
 	return -ETIME;
 }
 
-/* Until the next line of progress, or the next check of the worker. */
+/* Time until the next line of progress, or the next check of the worker. */
 static int import_timeout_ms(struct import *i)
 {
 	int timeout_ms = progress_timeout_ms(&i->progress);
@@ -340,7 +340,7 @@ static void import_warn(const struct import *i)
 	import_warn_of_entries(i);
 }
 
-/* An immutable or read-only image can't be renamed: it is made writable just before. */
+/* An immutable or read-only image can't be renamed, so make it writable just before. */
 static int import_unprotect_replaced(struct import *i)
 {
 	autoclose int fd = -1;

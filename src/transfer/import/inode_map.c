@@ -29,7 +29,7 @@ static size_t slot_find(const struct inode_map *p, uint64_t ino)
 	return i;
 }
 
-/* Never more than half full. */
+/* Keeps the table at most half full, so that searches are short. */
 static int slots_grow(struct inode_map *p)
 {
 	size_t wanted = p->slot_count ? 2 * p->slot_count : (size_t)2 * ITEMS_MIN;
@@ -76,7 +76,7 @@ static uint64_t acl_bytes(const struct acl *acl)
 static uint64_t item_bytes(const struct inode_record *item)
 {
 	const struct metadata *m = &item->metadata;
-	/* Array and table are up to twice as large as what is in use. */
+	/* The array and the table may be twice as large as their used part. */
 	uint64_t bytes = 2 * (sizeof(*item) + 2 * sizeof(uint32_t));
 
 	for (size_t i = 0; i < m->xattr_count; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A hash map from inode numbers to metadata that is applied after the last entry. A second entry
- * for the same directory replaces its record. Size is bounded in bytes, and each operation takes
- * constant time, whatever the archive contains. Quiet.
+ * for the same directory replaces its record. The size is bounded in bytes, and each operation
+ * takes constant time, whatever the archive contains. Quiet.
  */
 #pragma once
 
@@ -14,9 +14,9 @@
 struct inode_record {
 	uint64_t ino;
 	struct metadata metadata;
-	char *path;	/* for words about named ACLs; NULL without those */
-	bool directory; /* the whole of meta waits, else only its flags and named ACLs */
-	bool fresh;	/* as metadata_apply_fd() has it */
+	char *path;	/* for messages about named ACLs; NULL if there are none */
+	bool directory; /* all metadata is deferred; of other files only flags and named ACLs */
+	bool fresh;	/* see metadata_apply_fd() */
 };
 
 struct inode_map {
@@ -27,15 +27,15 @@ struct inode_map {
 	size_t slot_count; /* a power of two */
 	uint64_t bytes;	   /* of records, and of what they own */
 	size_t names;	   /* items with named ACLs */
-	size_t files;	   /* items that are no directories */
+	size_t files;	   /* items that are not directories */
 };
 
 /*
- * Takes what item->metadata and item->path own, on success; replaces the record of that inode.
- * -E2BIG where it would take more than INODE_MAP_BYTES_MAX, -ENOMEM.
+ * Adds a record, or replaces that of the inode. On success the map owns what item->metadata and
+ * item->path own. 0, -E2BIG if the records would take more than INODE_MAP_BYTES_MAX, or -ENOMEM.
  */
 int inode_map_put(struct inode_map *p, const struct inode_record *item);
-/* NULL when there is none; valid until the next put or drop. */
+/* NULL if there is none; valid until the next put or drop. */
 struct inode_record *inode_map_find(const struct inode_map *p, uint64_t ino);
 void inode_map_drop(struct inode_map *p, uint64_t ino);
 void inode_map_done(struct inode_map *p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Applies what an archive says about a file besides its content. Must never look up a user's name
- * on this host. Runs in the worker.
+ * Reads and applies the metadata of an archive entry. Must never look up a user's name on this
+ * host. Runs in the worker.
  */
 #include "transfer/import/metadata.h"
 
@@ -26,7 +26,7 @@
 #define ACL_DEFAULT "system.posix_acl_default"
 #define ID_MAX INT64_C(4294967294)
 #define NSEC_MAX 999999999L
-/* What chattr sets and an archive may ask for; nothing that changes how data is stored. */
+/* Flags of chattr(1) that an archive may set; none that changes how data is stored. */
 #define FLAGS_KEPT                                                                                 \
 	(FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_DIRSYNC_FL)
 
@@ -111,7 +111,9 @@ static int metadata_read_acl(struct archive_entry *entry, struct transfer_stats 
 	struct acl acl;
 	int r;
 
-	/* tar --xattrs-include=* stores the kernel's own form too: numbers, where --acls has names.
+	/*
+	 * tar --xattrs-include=* also stores the kernel's form, which has ids where --acls has
+	 * names.
 	 */
 	if (metadata_has_xattr(m, acl_xattr_name(defaults)))
 		return 0;

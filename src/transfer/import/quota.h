@@ -14,15 +14,15 @@
 struct quota {
 	uint64_t bytes_max, inodes_max; /* QUOTA_UNLIMITED: no limit */
 	uint64_t bytes, inodes;		/* used so far */
-	uint64_t last_block;		/* of the file at hand, 1 + its number; 0: none yet */
+	uint64_t last_block;		/* 1 + number of the current file's last block; 0: none */
 };
 
-/* A new inode with so many bytes of metadata. 0 or -ENOSPC. */
+/* Counts a new inode with that many bytes of metadata. 0 or -ENOSPC. */
 int quota_take_inode(struct quota *r, uint64_t bytes);
-/* Another name, in a directory. 0 or -ENOSPC. */
+/* Counts a name in a directory. 0 or -ENOSPC. */
 int quota_take_name(struct quota *r, const char *name);
 /*
- * Data of the latest inode's file. A block counts once, however many writes fill it; a hole does
+ * Counts data of the latest inode. A block counts once, however many writes fill it; a hole does
  * not count. 0 or -ENOSPC.
  */
 int quota_take_data(struct quota *r, uint64_t offset, uint64_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes, publishes and removes the hidden folders of imports. Must never publish a tree that isn't
- * on disk, nor remove the folder of an import that still runs. Runs in the parent.
+ * Creates, publishes and removes the hidden folders of imports. Must never publish a tree that is
+ * not on disk, nor remove the folder of an import that still runs. Runs in the worker's parent.
  */
 #include "transfer/import/staging.h"
 
@@ -37,7 +37,7 @@ static bool on_btrfs(int fd)
 	return fstatfs(fd, &sfs) == 0 && sfs.f_type == BTRFS_SUPER_MAGIC;
 }
 
-/* A pool with set-gid or a default ACL must not shape the image. */
+/* The image must not inherit set-gid or a default ACL from the pool. */
 static int tree_reset(int fd)
 {
 	if (fchown(fd, 0, 0) < 0 || fchmod(fd, 0755) < 0)
@@ -67,7 +67,7 @@ static int tree_make(int dir_fd)
 	return r < 0 ? r : take_fd(&fd);
 }
 
-/* -EAGAIN when a cleaner came between the making and the lock. */
+/* -EAGAIN if the name is taken, or a cleaner removed the folder before it was locked. */
 static int folder_make(int pool_fd, const char *name)
 {
 	autoclose int fd = -1;
@@ -128,7 +128,7 @@ int staging_sync_name(const struct staging *s)
 {
 	if (fsync(s->pool_fd) == 0)
 		return 0;
-	/* Not every file system syncs a folder: those have nothing else to offer. */
+	/* Some file systems can't sync a folder and offer no other way. */
 	return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
 }
 
@@ -165,7 +165,7 @@ int staging_set_read_only(int tree_fd, bool read_only)
 	return ioctl(tree_fd, FS_IOC_SETFLAGS, &wanted) < 0 ? -errno : 0;
 }
 
-/* 1 when it was removed, 0 when its maker lives (or it's no folder of ours), or -errno. */
+/* 1 if it was removed, 0 if its importer still runs or it is not a folder, or -errno. */
 static int leftover_remove(int pool_fd, const char *name, uint64_t deadline_us)
 {
 	autoclose int fd = openat(pool_fd, name, OPEN_DIR);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hidden folder that an image is made in: POOL/.#import-NAME.XXXXXXXXXXXXXXXX, mode 0700, with
- * the image's root as "tree" in it (a subvolume on btrfs). Its maker holds a flock(2) on the
- * folder; a folder whose lock is free was left by a dead one. Quiet.
+ * The hidden folder in which an import builds its image: POOL/.#import-NAME.XXXXXXXXXXXXXXXX, mode
+ * 0700. It contains the root of the image as "tree", a subvolume on btrfs. The importer holds a
+ * flock(2) on the folder; a folder without a lock was left by an importer that was killed. Quiet.
  */
 #pragma once
 
@@ -20,15 +20,25 @@ struct staging {
 	char name[128];
 };
 
+/*
+ * Creates and locks the folder, and the tree in it. On success the caller calls staging_done(). 0
+ * or -errno.
+ */
 int staging_make(int pool_fd, const char *image_name, struct staging *ret);
 /*
- * Writes all of the image to disk and gives it its name. With `replace` an image of that name is
- * exchanged and becomes what staging_discard() removes. -EEXIST when there is one otherwise.
+ * Syncs the image to disk, then gives it its name. If an image of that name exists, `replace` swaps
+ * it into the folder, where staging_discard() removes it. 0, -EEXIST without `replace`, or -errno.
  */
 int staging_publish(struct staging *s, const char *image_name, bool replace);
-/* Writes the name to disk, too. Afterwards: where that fails, the image stands all the same. */
+/*
+ * Syncs the new name to disk. Call it after staging_publish(): the image keeps its name even if
+ * this fails. 0 or -errno.
+ */
 int staging_sync_name(const struct staging *s);
-/* Removes what is left of the folder and frees the lock; does nothing when there is none. */
+/*
+ * Removes the folder with its content, and releases the lock. Does nothing if there is no folder. 0
+ * or -errno.
+ */
 int staging_discard(struct staging *s);
 
 static inline void staging_done(struct staging *s)
@@ -36,11 +46,14 @@ static inline void staging_done(struct staging *s)
 	(void)staging_discard(s);
 }
 
-/* Marks a published directory or subvolume as read-only, as machinectl does, or takes that back. */
+/*
+ * Marks a published directory or subvolume as read-only like machinectl, or undoes that. 0 or
+ * -errno.
+ */
 int staging_set_read_only(int tree_fd, bool read_only);
 
 /*
- * The number of dead folders removed, or -errno of the first failure: -ETIME when it was not done
- * at that time (monotonic; UINT64_MAX: never).
+ * Removes the folders of killed importers. Returns their number, or -errno of the first failure:
+ * -ETIME if deadline_us (monotonic; UINT64_MAX: none) passed before the end.
  */
 int staging_clean_leftovers(int pool_fd, uint64_t deadline_us);

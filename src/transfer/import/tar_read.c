@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libarchive as a reader of headers: no filters, no files, no look-ups of users. Runs in the
- * worker.
+ * Uses libarchive only to parse the tar format. Must never let it filter, touch files or look up
+ * users. Runs in the worker.
  *
- * libarchive takes an input that ends between two entries for a whole archive. So that a truncated
- * one is found at any byte, an end mark of our own follows the input; an archive is whole when
- * that one was not needed, or only its first half (some writers put one block of zeros, not two).
+ * libarchive accepts an input that ends between two entries. To detect truncation at any byte, an
+ * end mark of our own follows the input. The archive is complete if libarchive did not need our
+ * mark, or needed only its first half: some writers put one block of zeros, not two.
  */
 #include "transfer/import/tar_read.h"
 
@@ -25,7 +25,7 @@ struct tar_read {
 	struct decoder *decode;
 	struct transfer_stats *stats;
 	struct failure *failure;
-	uint64_t fed; /* real bytes given to libarchive */
+	uint64_t fed; /* bytes given to libarchive, without our end mark */
 	uint64_t entries;
 	bool ended;
 };
@@ -43,8 +43,7 @@ static la_ssize_t tar_feed(struct archive *a, void *userdata, const void **ret)
 		return n;
 	}
 	if (n < 0) {
-		/* Its words were given by the one who failed; this only ends libarchive's reading.
-		 */
+		/* The decoder has worded the failure; this only makes libarchive stop. */
 		archive_set_error(a, (int)-n, "decompression failed");
 		return -1;
 	}
@@ -102,7 +101,7 @@ int tar_read_open(struct decoder *d, struct transfer_stats *stats, struct failur
 	return 0;
 }
 
-/* A name that was changed by a conversion would silently be another file. */
+/* Refuse a name that was changed by a charset conversion: it would name another file. */
 static int tar_warned(struct tar_read *t, struct archive_entry *entry)
 {
 	const char *text = archive_error_string(t->archive);

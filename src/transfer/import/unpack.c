@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From the entries of an archive to files. libarchive reads the format and touches no file; every
- * file is made here, on descriptors. Runs in the worker.
+ * Turns the entries of an archive into files. Must never let libarchive touch a file: it reads the
+ * format, and every file is created here, through descriptors. Runs in the worker.
  */
 #include "transfer/import/unpack.h"
 
@@ -34,7 +34,7 @@ struct unpack {
 	struct failure *failure;
 	struct writeback *writeback;
 	struct quota quota;
-	uint64_t bytes; /* of data */
+	uint64_t bytes; /* of data, written so far */
 };
 
 struct item {
@@ -45,7 +45,7 @@ struct item {
 	struct metadata metadata;
 };
 
-/* Makes the entry at its place; -EEXIST when something else is there. */
+/* Creates the entry at its place; -EEXIST if another file is there. */
 typedef int (*make_fn)(struct unpack *u, struct item *it);
 
 static int quota_exceeded(struct unpack *u, const struct item *it)
@@ -70,7 +70,7 @@ static int quota_exceeded(struct unpack *u, const struct item *it)
 					"or set another limit: --max-size=");
 }
 
-/* All that the entry at hand takes besides its data. */
+/* Counts what the current entry takes besides its data. */
 static int charge_inode(struct unpack *u, const struct item *it, uint64_t bytes)
 {
 	int r = quota_take_inode(&u->quota, bytes + metadata_xattr_bytes(&it->metadata));
@@ -109,7 +109,7 @@ static int file_write(struct unpack *u, const struct item *it, int fd)
 	if (r < 0)
 		return r;
 	stats_add(&u->stats->bytes_on_disk, u->quota.bytes - before);
-	/* A hole at the end of a sparse file. */
+	/* A sparse file may end with a hole. */
 	if (archive_entry_size(it->entry) > (la_int64_t)position &&
 	    ftruncate(fd, archive_entry_size(it->entry)) < 0)
 		return -errno;
@@ -198,7 +198,7 @@ static int hardlink_refused(struct unpack *u, const struct item *it, const char 
 	return failure_errno(u->failure, r, "entry '%.300s': link to '%.200s'", it->name, target);
 }
 
-/* A hard link's body, if it has one, repeats the content of its target and is passed over. */
+/* The body of a hard link, if it has one, repeats the content of its target and is skipped. */
 static int make_hardlink(struct unpack *u, struct item *it)
 {
 	const char *raw = archive_entry_hardlink(it->entry);
@@ -214,7 +214,7 @@ static int make_hardlink(struct unpack *u, struct item *it)
 	if (r == -EEXIST) {
 		autoclose int fd = destination_open(&u->destination, target, O_PATH | O_NOFOLLOW);
 
-		/* A link to itself, or one that is there already: removing it could lose it. */
+		/* The link exists already, or links to itself: removing it could lose the file. */
 		if (fd >= 0 && fstat(fd, &wanted) == 0 &&
 		    fstatat(it->place.dir_fd, it->place.name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    there.st_dev == wanted.st_dev && there.st_ino == wanted.st_ino)
@@ -257,7 +257,7 @@ static int unpack_root(struct unpack *u, struct item *it)
 	return deferred_add_directory(&u->deferred, st.st_ino, it->name, &it->metadata, false);
 }
 
-/* Finds its place, and counts the parents that had to be made for it. */
+/* Finds the place of an entry, and counts the parents that were created for it. */
 static int unpack_locate(struct unpack *u, struct item *it)
 {
 	uint64_t before = u->destination.made;

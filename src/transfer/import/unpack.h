@@ -3,13 +3,13 @@
  * Unpacks a tar archive of any kind that libarchive reads (v7, ustar, pax, GNU) into an empty
  * directory. Quiet: failures are worded with the entry's name.
  *
- * Absolute names are taken beneath the root. Refused: a name with "..", a parent that is a symbolic
- * link, a hard link to what is not in the tree (yet), an archive without its end mark (truncated).
- * Of several entries with one name the last counts; nothing but another directory replaces a
+ * Absolute names are relative to the root. Refused: a name with "..", a parent that is a symbolic
+ * link, a hard link to a file that is not in the tree (yet), an archive without its end mark
+ * (truncated). If several entries have one name, the last counts; only another directory replaces a
  * directory that is not empty. A lone top-level folder is stripped.
  *
  * Memory and processor time stay in proportion to what the archive leaves on disk and to its own
- * length; disk is bounded by options.quota: -ENOSPC, or -EFBIG where a person set it.
+ * length. options.quota bounds the disk: -ENOSPC, or -EFBIG if the user set the limit.
  */
 #pragma once
 
@@ -22,8 +22,8 @@
 
 struct unpack_options {
 	int root_fd;
-	struct quota quota; /* what the tree may take; nothing taken yet */
-	bool quota_is_set;  /* a person has set it, it is not what the disk can spare */
+	struct quota quota; /* limits of the tree; nothing is used yet */
+	bool quota_is_set;  /* set by the user, not derived from the free space */
 };
 
 int unpack_tree(struct decoder *d, const struct unpack_options *options,

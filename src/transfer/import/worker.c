@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starts and ends the worker. Between fork() and its end the worker never logs: its parent does.
+ * Starts and ends the worker. After fork() the worker must never log: its parent does. Runs in
+ * both.
  */
 #include "transfer/import/worker.h"
 
@@ -24,7 +25,10 @@
 #include "transfer/import/unpack.h"
 
 #define STACK_SIZE ((size_t)1024 * 1024)
-/* For libarchive (a sparse map can have two million entries), and what the parent had allocated. */
+/*
+ * For libarchive (a sparse map can have two million entries), and for what the parent has
+ * allocated.
+ */
 #define MEMORY_OTHER (UINT64_C(128) * 1024 * 1024)
 
 static int use_small_stacks(void)
@@ -144,14 +148,13 @@ int worker_finish(struct worker *w)
 				  WTERMSIG(status), strsignal(WTERMSIG(status)));
 		(void)failure_hint(f, "signal 9 often means that memory ran out: see dmesg");
 	}
-	/* We always word a failure; libarchive exits without one if it gets no memory. */
+	/* Our code always words a failure; libarchive exits without one if it gets no memory. */
 	if (WIFEXITED(status) && !atomic_load(&f->claimed)) {
 		(void)failure_set(f, -ENOMEM, "reading it takes more memory than an archive may");
 		(void)failure_hint(f, "the archive may be hostile; nothing was imported");
 	}
 	(void)failure_set(f, -EIO, "the unpacking process failed");
-	/* Don't trust the worker: it may have been taken over. Only a negative number is an error.
-	 */
+	/* The worker may have been taken over: end its texts, and accept only a negative error. */
 	f->what[sizeof(f->what) - 1] = '\0';
 	f->hint[sizeof(f->hint) - 1] = '\0';
 	return f->error < 0 ? f->error : -EIO;

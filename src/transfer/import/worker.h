@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The process that reads, decompresses and unpacks a hostile archive. It shares one page with its
- * parent, for figures and for the words of its failure, and can reach only the tree.
+ * The process that reads, decompresses and unpacks a hostile archive. It shares memory with its
+ * parent for its counters and for the text of its failure, and can reach only the tree.
  */
 #pragma once
 
@@ -16,8 +16,8 @@
 struct worker_shared {
 	struct transfer_stats stats;
 	struct failure failure;
-	_Atomic int confinement; /* of landlock: 0, or -errno why there is none */
-	atomic_bool unpacked;	 /* all was read, verified and written */
+	_Atomic int confinement; /* 0 if landlock confines it, else -errno */
+	atomic_bool unpacked;	 /* everything was read, verified and written */
 };
 
 struct worker {
@@ -29,16 +29,19 @@ struct worker {
 struct worker_input {
 	int source_fd;
 	int tree_fd;
-	int lock_fd; /* kept open, so that a dead parent's worker is not cleaned up after while it
-			ends */
+	int lock_fd; /* kept open, so the folder stays locked until the worker has ended */
 	struct quota quota;
 	bool quota_is_set; /* see unpack.h */
 };
 
-/* 0 or -errno. */
+/* Borrows the descriptors of `input`. 0 or -errno; on success the caller calls worker_done(). */
 int worker_start(const struct worker_input *input, struct worker *ret);
-/* After the pidfd became readable, or to stop it: kills it if it runs, and reaps it. */
+/* Kills the worker if it still runs, and reaps it. */
 void worker_stop(struct worker *w);
-/* Reaps it. 0 when it did all, else its failure's error (worded in shared). */
+/*
+ * Waits for the worker and reaps it. 0 if it unpacked everything, else the error of its failure,
+ * worded in w->shared.
+ */
 int worker_finish(struct worker *w);
+/* Stops the worker and frees everything. */
 void worker_done(struct worker *w);

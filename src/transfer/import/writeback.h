@@ -12,7 +12,7 @@
 struct writeback;
 
 int writeback_start(int tree_fd, struct failure *failure, struct writeback **ret);
-/* Tells the total of bytes written to files so far. */
+/* Reports the total of bytes written to files so far. Only the unpacker's thread may call it. */
 void writeback_note(struct writeback *f, uint64_t bytes);
 /* Ends the thread after its current sync. 0, or the error of a sync, which must not be ignored. */
 int writeback_finish(struct writeback *f);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Threads that compress blocks, and the order in which they are written. The caller fills blocks;
- * whoever finishes the next one writes it and those behind it that are done. In the packing
- * process.
+ * Compresses blocks in threads. The caller fills blocks. The thread that finishes the next block in
+ * order writes it, and the finished blocks that follow it. Must never write blocks out of order.
+ * Runs in the packing process.
  */
 #include "transfer/pack/encode.h"
 
@@ -32,10 +32,10 @@ struct encoder {
 	pthread_t threads[THREADS_MAX];
 
 	pthread_mutex_t lock;
-	pthread_cond_t work;			     /* a block is waiting, or it's over */
-	pthread_cond_t progress;		     /* a block was given back, or it failed */
-	struct encode_block *waiting, *waiting_last; /* filled */
-	struct encode_block *finished;		     /* compressed, not yet written; by number */
+	pthread_cond_t work;			     /* a block is waiting, or no more will come */
+	pthread_cond_t progress;		     /* a block became free, or something failed */
+	struct encode_block *waiting, *waiting_last; /* filled, not yet compressed */
+	struct encode_block *finished; /* compressed, not yet written; sorted by number */
 	struct encode_block *free_blocks;
 	unsigned blocks, blocks_max;
 	uint64_t filled, written; /* numbers of blocks */
@@ -118,7 +118,7 @@ static struct encode_block *block_new(const struct encoder *e)
 	return block;
 }
 
-/* With the lock held. The first failure is the cause of the others. */
+/* Call it with the lock held. Keeps the first failure, which causes the others. */
 static void fail(struct encoder *e, int error)
 {
 	if (e->error == 0)
@@ -153,7 +153,7 @@ static void put_finished(struct encoder *e, struct encode_block *block)
 	*at = block;
 }
 
-/* With the lock held, but not while it writes: one thread writes at a time. */
+/* Call it with the lock held; it is released while writing. One thread writes at a time. */
 static void write_finished(struct encoder *e)
 {
 	if (e->writing)
@@ -201,7 +201,7 @@ static void *run_thread(void *userdata)
 	return NULL;
 }
 
-/* A thread needs its encoder and, at the worst, a block's input and output twice. */
+/* A thread needs its encoder and, at worst, the input and output of two blocks. */
 static unsigned choose_threads(const struct encoder *e)
 {
 	uint64_t each = e->codec->memory(e->config.level) + 4 * e->block_size;
@@ -218,7 +218,7 @@ static unsigned choose_threads(const struct encoder *e)
 	return (unsigned)MAX(MIN(n, (uint64_t)THREADS_MAX), UINT64_C(1));
 }
 
-/* Signals are the main thread's. */
+/* The threads block all signals: the main thread handles them. */
 static int start_threads(struct encoder *e, unsigned wanted)
 {
 	sigset_t all, old;
@@ -250,7 +250,7 @@ int encoder_start(const struct encode_config *config, struct encoder **ret)
 	(void)pthread_cond_init(&e->work, NULL);
 	(void)pthread_cond_init(&e->progress, NULL);
 	threads = choose_threads(e);
-	/* One for each thread, one that is filled, one that waits for its turn. */
+	/* One block per thread, one that is being filled, one that waits to be written. */
 	e->blocks_max = threads + 2;
 	r = e->codec->begin ? e->codec->begin(&e->sink) : 0;
 	if (r == 0)
@@ -263,7 +263,7 @@ int encoder_start(const struct encode_config *config, struct encoder **ret)
 	return 0;
 }
 
-/* With the lock held, which it gives up meanwhile. */
+/* Call it with the lock held; it is released meanwhile. */
 static void tick(struct encoder *e)
 {
 	int r;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Formats whose blocks just follow one another: zstd frames, gzip members, and no compression. */
+/*
+ * Formats whose blocks simply follow one another: zstd frames, gzip members, and no compression.
+ * Runs in threads of the packing process.
+ */
 #include <errno.h>
 #include <string.h>
 #include <zlib.h>
@@ -12,8 +15,8 @@
 
 #define STEP_SIZE ((size_t)256 << 10)
 #define ZSTD_BLOCK_SIZE ((size_t)16 << 20)
-#define ZSTD_LEVEL_MAX 19   /* the higher ones want a window that readers refuse */
-#define ZSTD_LEVEL_LARGE 10 /* from here on its tables are large */
+#define ZSTD_LEVEL_MAX 19   /* higher levels need a window that readers refuse */
+#define ZSTD_LEVEL_LARGE 10 /* from this level on the tables are large */
 #define GZIP_BLOCK_SIZE ((size_t)4 << 20)
 #define GZIP_WINDOW_BITS (15 + 16)
 #define GZIP_MEMORY ((uint64_t)1 << 20)
@@ -99,7 +102,7 @@ static size_t gzip_bound(size_t size)
 	return compressBound(size) + GZIP_HEADER_MAX;
 }
 
-/* A block is small: nobody waits long for it. */
+/* Ignores `cancelled`: blocks are so small that the wait is short. */
 static int gzip_encode(struct encode_block *block, uint32_t level, const atomic_bool *cancelled,
 		       void **state)
 {

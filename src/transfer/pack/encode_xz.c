@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * xz blocks that carry their sizes, and the stream around them. What liblzma's threaded encoder
- * writes, but with blocks that are filled in place, and cut alike on every host.
+ * Encodes xz blocks with their sizes in the headers, and the stream around them. The result is like
+ * that of liblzma's threaded encoder, but blocks are filled in place and cut at the same offsets on
+ * every host. Runs in threads of the packing process.
  */
 #include <errno.h>
 #include <lzma.h>
@@ -13,9 +14,9 @@
 #define LEVEL_DEFAULT 6
 #define LEVEL_MAX 9
 #define BLOCK_SIZE_MIN ((size_t)2 << 20)
-/* As pixz has it; what a store path holds can be checked by its own hash. */
+/* The same as pixz. CRC32 is enough: a store path can also be checked by its hash. */
 #define CHECK LZMA_CHECK_CRC32
-/* How much is compressed before somebody asks whether that is still wanted. */
+/* Bytes compressed between two checks of `cancelled`. */
 #define STEP_SIZE ((size_t)256 << 10)
 
 static int error_of(lzma_ret r)
@@ -29,7 +30,9 @@ static size_t xz_block_size(uint32_t level)
 
 	if (lzma_lzma_preset(&options, level))
 		return BLOCK_SIZE_MIN;
-	/* Twice the window: smaller blocks cost size, larger ones leave processors idle. */
+	/*
+	 * Twice the dictionary: smaller blocks compress worse, larger ones keep fewer cores busy.
+	 */
 	return MAX(BLOCK_SIZE_MIN, (size_t)options.dict_size * 2);
 }
 
@@ -43,7 +46,7 @@ static size_t xz_bound(size_t size)
 	return lzma_block_buffer_bound(size);
 }
 
-/* Up to the end of the input, in steps. LZMA_BUF_ERROR: it gets larger than the room. */
+/* Compresses the input in steps. -ENOSPC if the output is larger than its room. */
 static int run_encoder(lzma_stream *strm, struct encode_block *block, const atomic_bool *cancelled)
 {
 	size_t fed = 0;
@@ -70,7 +73,7 @@ static int run_encoder(lzma_stream *strm, struct encode_block *block, const atom
 	}
 }
 
-/* Behind a header that has room for the sizes, which are known at the end. */
+/* Reserves space for the header, which is written last because it holds the sizes. */
 static int encode_block(lzma_stream *strm, lzma_block *info, struct encode_block *block,
 			const atomic_bool *cancelled)
 {
@@ -90,12 +93,12 @@ static int encode_block(lzma_stream *strm, lzma_block *info, struct encode_block
 	block->out_size = block->out_capacity - strm->avail_out;
 	if (r < 0)
 		return r;
-	/* Now with the real sizes; it keeps the header's length. */
+	/* The header's length stays the same with the real sizes. */
 	lr = lzma_block_header_encode(info, block->out);
 	return lr == LZMA_OK ? 0 : error_of(lr);
 }
 
-/* What can't be made smaller is stored. */
+/* Stores a block without compression, because compressing would make it larger. */
 static int store_block(lzma_block *info, struct encode_block *block)
 {
 	lzma_ret lr;
@@ -106,7 +109,7 @@ static int store_block(lzma_block *info, struct encode_block *block)
 	return lr == LZMA_OK ? 0 : error_of(lr);
 }
 
-/* An encoder of -6 has 94 MiB, which liblzma keeps for the next block. */
+/* Keeps the encoder for the next block: at level 6 it allocates 94 MiB. */
 static lzma_stream *get_stream(void **state)
 {
 	static const lzma_stream fresh = LZMA_STREAM_INIT;

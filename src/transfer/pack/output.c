@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Writing a file as a whole. In the caller's process. */
+/*
+ * Writes a file completely or not at all. Must never leave a partial file under the final name.
+ * Runs in the packing process.
+ */
 #include "transfer/pack/output.h"
 
 #include <errno.h>
@@ -72,7 +75,7 @@ static int open_new(struct output *o)
 	o->fd = openat(o->dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, MODE);
 	if (o->fd >= 0)
 		return 0;
-	/* EISDIR: a kernel or file system that doesn't know O_TMPFILE. */
+	/* EISDIR: the kernel or file system doesn't know O_TMPFILE. */
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
 		return log_errno(-errno, "make %s", o->path);
 	r = make_hidden_name(o);
@@ -108,7 +111,7 @@ int output_open(const char *path, struct output *ret)
 	return r;
 }
 
-/* Gives a file that has no name a hidden one. */
+/* Gives a file without a name a hidden one. */
 static int give_name(struct output *o)
 {
 	char self[64];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Packing, from the request to the file under its name. One thread reads and lays the archive out,
- * the others compress. In the caller's process.
+ * Packs a tree, from the request to the published file. One thread reads files and writes tar
+ * headers, the others compress. Must never leave a partial file. Runs in the caller's process.
  */
 #include "transfer/pack/pack.h"
 
@@ -41,8 +41,9 @@ static void pack_done(struct pack *p)
 }
 
 /*
- * A closed pipe is an error like others. Of a file nothing may be left; a terminal that goes away
- * is no reason to stop. To a pipe, whoever interrupts means it.
+ * SIGPIPE is blocked, so that a closed pipe is an error like others. When writing a file, SIGINT
+ * and SIGTERM are caught so that nothing is left of it, and SIGHUP is blocked so that packing goes
+ * on without its terminal. When writing to a pipe, these three keep their usual effect.
  */
 static void catch_signals(struct pack *p)
 {
@@ -96,7 +97,7 @@ static int pack_start(struct pack *p)
 
 static int pack_failed(struct pack *p, int r)
 {
-	/* The encoder's failure is the cause where there is one: the reader only hears of it. */
+	/* If the encoder failed, that is the cause: the reader's error only follows from it. */
 	int of_output = p->writer.tar.encoder ? encoder_error(p->writer.tar.encoder) : 0;
 
 	progress_clear(&p->progress);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Putting a tree together before it is packed. Host side; follows no link but those given. */
+/*
+ * Builds the tree that is to be packed. Must never follow a link below a given path. Runs in the
+ * packing process. Loud.
+ */
 #include "transfer/pack/pack_tree.h"
 
 #include <dirent.h>
@@ -17,7 +20,7 @@
 #define FOLDER_MODE 0755
 #define TEXT_MODE 0644
 #define LINK_MODE 0777
-/* Of folders in folders that are added: each has a descriptor meanwhile. */
+/* Depth of an added folder: each level keeps a descriptor open. */
 #define DEPTH_MAX 256
 
 static void node_free(struct pack_node *node)
@@ -47,7 +50,7 @@ void pack_tree_free(struct pack_tree *tree)
 	free(tree);
 }
 
-/* Where the name is, or would be. */
+/* The index of the name, or the one where it would be inserted. */
 static size_t find_child(const struct pack_node *folder, const char *name, bool *ret_found)
 {
 	size_t low = 0, high = folder->count;
@@ -69,7 +72,7 @@ static size_t find_child(const struct pack_node *folder, const char *name, bool 
 	return low;
 }
 
-/* The child of that name, made (a folder) when it's missing. NULL without memory. */
+/* The child of that name; creates it as a folder if missing. NULL if memory runs out. */
 static struct pack_node *get_child(struct pack_node *folder, const char *name)
 {
 	struct pack_node **grown, *child;
@@ -95,7 +98,7 @@ static struct pack_node *get_child(struct pack_node *folder, const char *name)
 	return child;
 }
 
-/* The node of a path below `folder`; those on the way must be folders. */
+/* Finds or creates the node of a path below `folder`. Its parents must be folders. */
 static int get_node(struct pack_node *folder, const char *target, struct pack_node **ret)
 {
 	autostrv char **parts = NULL;
@@ -119,7 +122,7 @@ static int get_node(struct pack_node *folder, const char *target, struct pack_no
 	return node == folder ? -EINVAL : 0;
 }
 
-/* Makes the node something that is no folder. */
+/* Turns the node into another kind of file. Drops its children. */
 static int set_node(struct pack_node *node, enum pack_kind kind, mode_t mode, const char *text)
 {
 	char *copy = strdup(text), *name = take_ptr(node->name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The tree of pack.h as its writer sees it. Quiet. */
+/* The nodes of pack.h's tree, which pack_tree.c builds and pack_write.c writes. Quiet. */
 #pragma once
 
 #include <stddef.h>
@@ -13,7 +13,7 @@ enum pack_kind {
 	PACK_TEXT,
 	PACK_LINK,
 	PACK_HOST,  /* a file of this host */
-	PACK_STORE, /* a path of the store, with all below it */
+	PACK_STORE, /* a path of the store, with everything below it */
 };
 
 struct pack_node {
@@ -29,11 +29,14 @@ struct pack_tree {
 	struct pack_node root;
 };
 
-/* What is being written, for the words of a failure. */
+/* The archive that is being written. */
 struct pack_writer {
 	struct tar_writer tar;
 	struct transfer_stats *stats;
-	char *path; /* that failed; the caller's to free */
+	char *path; /* of the entry that failed; the caller frees it */
 };
 
+/*
+ * Writes all entries and the end of the archive. 0 or -errno, with w->path set if an entry failed.
+ */
 int pack_write_tree(struct pack_writer *w, const struct pack_tree *tree);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * From a tree to entries of an archive, each folder sorted by name. Store paths are walked by
- * descriptor, no link is followed. In the packing process.
+ * Writes a tree as entries of an archive, each folder sorted by name. Walks store paths by
+ * descriptor, and must never follow a link there. Runs in the packing process.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,10 +18,10 @@
 #define STORE_FOLDER_MODE 0555
 #define STORE_PROGRAM_MODE 0555
 #define STORE_FILE_MODE 0444
-/* Each level has a descriptor open. */
+/* Each level keeps a descriptor open. */
 #define DEPTH_MAX 512
 
-/* `path` is the entry's name; words a failure with it, once. */
+/* Keeps the name of the first entry that failed, for messages. Returns r. */
 static int failed(struct pack_writer *w, const char *path, int r)
 {
 	if (r < 0 && !w->path)
@@ -69,7 +69,7 @@ static int write_content(struct pack_writer *w, const struct tar_entry *entry, i
 	return failed(w, entry->name, r);
 }
 
-/* `mode` 0: the one that it has in a store. */
+/* With `mode` 0, the file gets the mode that it has in a store. */
 static int write_file_at(struct pack_writer *w, const char *path, int dir_fd, const char *name,
 			 mode_t mode)
 {
@@ -90,11 +90,11 @@ static int write_file_at(struct pack_writer *w, const char *path, int dir_fd, co
 
 static int compare_names(const void *a, const void *b)
 {
-	/* Behind the type, which is the first byte. */
+	/* Skip the type, which is the first byte. */
 	return strcmp(*(char *const *)a + 1, *(char *const *)b + 1);
 }
 
-/* Each name with its d_type before it. */
+/* Lists the names, each after a byte with its d_type + 1, which is never NUL. */
 static int list_folder(DIR *dir, char ***ret, size_t *ret_count)
 {
 	autostrv char **names = NULL;

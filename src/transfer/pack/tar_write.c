@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Headers and blocks of a GNU tar archive. In the packing process. */
+/*
+ * Writes headers and blocks of a GNU tar archive. Must never write anything that depends on the
+ * host or the time. Runs in the packing process.
+ */
 #include "transfer/pack/tar_write.h"
 
 #include <errno.h>
@@ -22,14 +25,14 @@ struct header {
 	char checksum[8];
 	char type;
 	char target[100];
-	char magic[8]; /* GNU's, with its version in it */
+	char magic[8]; /* GNU tar's, including its version */
 	char user[32], group[32];
 	char device_major[8], device_minor[8];
 	char rest[167];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a tar header is one block");
 
-/* Octal digits and a NUL; larger numbers in base 256 with the first bit set. */
+/* Writes octal digits and a NUL; larger numbers in base 256 with the first bit set. */
 static void put_number(char *field, size_t width, uint64_t number)
 {
 	char digits[24];
@@ -54,12 +57,12 @@ static void put_checksum(struct header *h)
 	memset(h->checksum, ' ', sizeof(h->checksum));
 	for (size_t i = 0; i < sizeof(*h); i++)
 		sum += bytes[i];
-	/* Six digits, a NUL, and the blank that was there. */
+	/* Six digits and a NUL; the last byte stays blank. */
 	(void)snprintf(digits, sizeof(digits), "%06o", sum);
 	memcpy(h->checksum, digits, 7);
 }
 
-/* As much as fits; the field needs no NUL. */
+/* Copies as much as fits. A full field has no NUL. */
 static void put_text(char *field, size_t width, const char *text)
 {
 	memcpy(field, text, MIN(width, strlen(text)));
@@ -89,7 +92,7 @@ static int write_header(struct tar_writer *w, const struct fields *fields)
 	return tar_write_data(w, &h, sizeof(h));
 }
 
-/* A name that is too long for its field comes before, as the content of an entry of its own. */
+/* Writes a name that is too long for its field as an extra entry before the actual one. */
 static int write_long(struct tar_writer *w, char type, const char *text)
 {
 	size_t size = strlen(text) + 1;
@@ -128,7 +131,7 @@ int tar_write_header(struct tar_writer *w, const struct tar_entry *entry)
 			       });
 }
 
-/* Room for at most `want` bytes. */
+/* Room in the stream for at most `want` bytes. */
 static uint8_t *room(struct tar_writer *w, size_t want, size_t *ret_size)
 {
 	size_t size;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes a tar archive as GNU tar does with --format=gnu --mtime=@1 --owner=0 --group=0
- * --numeric-owner: byte for byte the same. Quiet.
- * Source: GNU tar's manual, "Basic Tar Format".
+ * Writes tar archives, byte for byte like GNU tar with --format=gnu --mtime=@1 --owner=0 --group=0
+ * --numeric-owner. Quiet. Source: GNU tar's manual, "Basic Tar Format".
  */
 #pragma once
 
@@ -14,7 +13,7 @@
 
 struct tar_writer {
 	struct encoder *encoder;
-	uint64_t size; /* written so far */
+	uint64_t size; /* bytes written so far */
 };
 
 enum tar_type {
@@ -25,20 +24,26 @@ enum tar_type {
 
 struct tar_entry {
 	enum tar_type type;
-	const char *name;   /* without a leading slash; a folder's with a slash at its end */
+	const char *name;   /* no leading slash; a folder's name ends with a slash */
 	const char *target; /* of a link */
 	mode_t mode;
 	uint64_t size; /* of a file */
 };
 
-/* All return 0 or -errno: of the encoder, or -ENAMETOOLONG over TAR_NAME_MAX. */
+/*
+ * All functions return 0 or -errno: that of the encoder, or -ENAMETOOLONG for a name or link target
+ * over TAR_NAME_MAX.
+ */
 #define TAR_NAME_MAX 65536
 
 int tar_write_header(struct tar_writer *w, const struct tar_entry *entry);
-/* A file's content: exactly `size` bytes of the descriptor. -EIO when it has become shorter. */
+/*
+ * Writes the content of a file: exactly `size` bytes from the descriptor. -EIO if the file has
+ * become shorter.
+ */
 int tar_write_fd(struct tar_writer *w, int fd, uint64_t size);
 int tar_write_data(struct tar_writer *w, const void *data, size_t size);
-/* Zeros up to the next block of 512; behind each content. */
+/* Writes zeros up to the next block of 512 bytes. Call it after each content. */
 int tar_write_padding(struct tar_writer *w);
-/* The end of the archive, padded to the record of 10 KiB. */
+/* Writes the end of the archive, padded to a record of 10 KiB. */
 int tar_write_end(struct tar_writer *w);
