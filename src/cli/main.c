@@ -112,7 +112,7 @@ static int parse(struct invocation *in, int argc, char *argv[])
 static int run(struct invocation *in)
 {
 	if (in->cli.quiet)
-		log_set_level(LOG_LEVEL_ERROR);
+		log_set_level(LOG_LEVEL_WARNING);
 	if (in->wish == OPTIONS_VERSION) {
 		(void)printf("redd %s\n", REDD_VERSION);
 		return 0;

@@ -140,7 +140,7 @@ int verb_run(const struct cli *cli, int argc, char *argv[])
 		return 0;
 	}
 	if (settings_bool(&settings, SETTING_QUIET, false))
-		log_set_level(LOG_LEVEL_ERROR);
+		log_set_level(LOG_LEVEL_WARNING);
 	return run_machine(&settings);
 }
 
