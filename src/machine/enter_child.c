@@ -130,18 +130,6 @@ int enter_hide_and_follow(int signal)
 	return r < 0 ? r : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0));
 }
 
-static void wait_for_caller(const struct enter_job *job)
-{
-	ssize_t n;
-	char byte;
-
-	do
-		n = read(job->go_fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n != 1)
-		_exit(EXIT_FAILURE);
-}
-
 /* Of the host's world, while its /proc is at hand and the caller can still be told apart. */
 static int prepare(const struct enter_job *job)
 {
@@ -155,7 +143,6 @@ static int prepare(const struct enter_job *job)
 		_exit(EXIT_FAILURE);
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
-	wait_for_caller(job);
 	set_oom_score(job);
 	(void)prctl(PR_SET_NAME, "redd-enter");
 	reset_process(job);

@@ -60,7 +60,6 @@ struct enter_report {
 struct enter_job {
 	pid_t caller;
 	int pidfd, root_fd;
-	int go_fd;		    /* one byte: the caller has done its part */
 	int v1_tasks[ENTER_V1_MAX]; /* of the machine's v1 cgroups, which the waiter moves into */
 	size_t v1_count;
 	int namespaces; /* CLONE_NEW… */
