@@ -340,11 +340,6 @@ static void end_waiter(pid_t pid)
 		;
 }
 
-static int release_waiter(int go_fd)
-{
-	return write(go_fd, "", 1) == 1 ? 0 : -EPIPE;
-}
-
 static const char *stage_text(uint32_t stage)
 {
 #define ENTER_STAGE_TEXT(id, text) text,
@@ -424,24 +419,15 @@ static int follow(const struct entering *e, const struct machine_state *machine,
 static int enter(struct entering *e, const struct machine_state *machine, const sigset_t *waited,
 		 pid_t *ret_pid)
 {
-	int go[2], r;
 	pid_t waiter;
+	int r;
 
-	if (pipe2(go, O_CLOEXEC) < 0)
-		return log_errno(-errno, "make a pipe");
 	e->job.caller = getpid();
-	e->job.go_fd = go[0];
 	r = enter_job_pack(&e->job, &e->packed);
 	waiter = r < 0 ? r : clone_waiter(e);
-	r = waiter < 0 ? waiter : release_waiter(go[1]);
-	(void)close(go[0]);
-	(void)close(go[1]);
-	if (r >= 0)
-		return follow(e, machine, waiter, waited, ret_pid);
-	(void)log_errno(r, "start a process in the cgroup of machine %s", machine->name);
 	if (waiter > 0)
-		end_waiter(waiter);
-	return r;
+		return follow(e, machine, waiter, waited, ret_pid);
+	return log_errno(waiter, "start a process in the cgroup of machine %s", machine->name);
 }
 
 int machine_enter(const struct machine_state *machine, const struct enter_request *request,

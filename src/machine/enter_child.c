@@ -131,18 +131,6 @@ int enter_hide_and_follow(int signal)
 	return r < 0 ? r : (int)SYS_RESULT(prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0));
 }
 
-static void wait_for_caller(const struct enter_job *job)
-{
-	ssize_t n;
-	char byte;
-
-	do
-		n = read(job->go_fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n != 1)
-		_exit(EXIT_FAILURE);
-}
-
 /* Of the host's world, while its /proc is at hand and the caller can still be told apart. */
 static int prepare(const struct enter_job *job)
 {
@@ -156,7 +144,6 @@ static int prepare(const struct enter_job *job)
 		_exit(EXIT_FAILURE);
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
-	wait_for_caller(job);
 	set_oom_score(job);
 	(void)prctl(PR_SET_NAME, "redd-enter");
 	reset_process(job);
@@ -190,29 +177,30 @@ static void get_ready(const struct enter_job *job)
 }
 
 /*
- * True when it has made a process that executed or ended; otherwise it has told why, unless it was
- * killed. Its stack is this one's memory, which nobody inside gets.
+ * Back when the maker is done, or was killed. Its stack is memory of this process, which nobody
+ * inside gets.
  */
-static bool run_maker(struct enter_birth *birth)
+static pid_t run_maker(struct enter_birth *birth)
 {
 	_Alignas(16) char stack[MAKER_STACK_SIZE];
 	int pid = clone(enter_maker_run, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD,
 			birth);
-	int status;
 
 	if (pid < 0)
 		enter_fail(birth->job, ENTER_STAGE_PREPARE, -errno);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return false;
-	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+	return pid;
+}
+
+static void reap(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 static void end_inside(pid_t pid)
 {
 	(void)kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	reap(pid);
 }
 
 /* For good: what it gives up here not even an exec would bring back. */
@@ -229,18 +217,22 @@ void enter_child_run(const struct enter_job *job)
 {
 	struct enter_birth birth = {.job = job, .waiter = getpid()};
 	struct enter_report report;
-	bool is_made;
+	pid_t maker;
+	bool is_running;
 
 	get_ready(job);
-	is_made = run_maker(&birth);
+	maker = run_maker(&birth);
 	report = enter_read_inside(job->inside);
-	if (birth.inside > 0 && (!is_made || report.state == ENTER_STATE_FAILED))
+	is_running = birth.is_over && report.state == ENTER_STATE_STARTED;
+	if (birth.inside > 0 && !is_running)
 		end_inside(birth.inside);
-	if (!is_made)
-		_exit(EXIT_FAILURE);
-	let_go();
-	tell_caller(job, &report);
-	if (report.state == ENTER_STATE_FAILED)
+	if (birth.is_over) {
+		let_go();
+		tell_caller(job, &report);
+	}
+	/* The caller needn't wait for the rest of the maker's end. */
+	reap(maker);
+	if (!is_running)
 		_exit(EXIT_FAILURE);
 	enter_wait(job, birth.inside);
 }

@@ -60,7 +60,6 @@ struct enter_report {
 struct enter_job {
 	pid_t caller;
 	int pidfd, root_fd;
-	int go_fd;		    /* one byte: the caller has done its part */
 	int v1_tasks[ENTER_V1_MAX]; /* of the machine's v1 cgroups, which the waiter moves into */
 	size_t v1_count;
 	int namespaces; /* CLONE_NEW… */
@@ -96,6 +95,7 @@ struct enter_birth {
 	const struct enter_job *job;
 	pid_t waiter;
 	pid_t inside; /* by the kernel, before that process runs; 0: there is none */
+	bool is_over; /* that process has executed or ended */
 };
 
 /*
@@ -112,8 +112,8 @@ static inline void enter_job_freep(struct enter_job **job)
 /* The waiter. Never returns. */
 void enter_child_run(const struct enter_job *job) __attribute__((noreturn));
 /*
- * The maker: for clone(2), with a struct enter_birth. Ends with 0 when the process inside has
- * executed or ended, and not before; otherwise after a report to the caller, or by a signal.
+ * The maker: for clone(2), with a struct enter_birth. Ends when the process inside has executed or
+ * ended, and not before; otherwise after a report to the caller, unless it is killed.
  */
 int enter_maker_run(void *birth);
 /* Reaps the process inside, passes signals on to it, and ends as it does. Never returns. */

@@ -182,5 +182,6 @@ RUNS_ON_GIVEN_STACK int enter_maker_run(void *argument)
 #undef STEP
 	if (r < 0)
 		enter_fail(job, stage, r);
+	birth->is_over = true;
 	_exit(EXIT_SUCCESS);
 }
