@@ -260,7 +260,7 @@ def test_verbs_say_what_is_wrong(redd, boot, guest):
     with socket.create_server(("127.0.0.1", 8080)):
         said = redd.fails("port", machine, "add", "8080:80", says="8080/tcp is taken by").err
     assert f"(process {os.getpid()})" in said
-    redd.fails("port", machine, "add", "http:80", code=2, says="tcp, udp and sctp")
+    redd.fails("port", machine, "add", "http:80", code=2, says="tcp, udp or sctp")
     redd.fails("port", machine, "add", "0:80", code=2, says="not a port")
     redd.fails("port", machine, "add", code=2, says="missing PORT")
     redd.fails("port", machine, "enlarge", code=2, says="use list, add or remove")
