@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "lib/fd.h"
+#include "lib/memory.h"
 #include "lib/str.h"
 #include "log/log.h"
 
@@ -139,6 +140,7 @@ int cli_main(int argc, char *argv[])
 	autocall(invocation_done) struct invocation in = {};
 	int r;
 
+	memory_pad_thread_area();
 	r = fd_reserve_stdio();
 	if (r < 0)
 		return exit_code(log_errno(r, "open /dev/null"));

@@ -114,6 +114,15 @@ static struct memory_range thread_area(void)
 	return (struct memory_range){here - page, here + 2 * page};
 }
 
+void memory_pad_thread_area(void)
+{
+	/* In a static program the heap begins right behind the thread's own data. */
+	static void *pad;
+
+	if (!pad)
+		pad = malloc(3 * (size_t)sysconf(_SC_PAGESIZE));
+}
+
 int memory_read_map(struct memory_map *ret)
 {
 	autofree char *text = NULL;

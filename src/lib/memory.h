@@ -36,6 +36,11 @@ struct memory_map {
 	size_t count;
 };
 
+/*
+ * Call it first in a program: keeps what is allocated later off the pages around the thread's own
+ * data, which memory_read_map() leaves out.
+ */
+void memory_pad_thread_area(void);
 /* Reads /proc/self/maps. 0, -E2BIG when there are more ranges, or -errno. Quiet. */
 int memory_read_map(struct memory_map *ret);
 /* The same from its text, which is cut up, for a thread and a program that lie where they say. */
